@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Check the variables of all hosts before any of them is contacted
+version_added: 0.1.0
+description:
+  - Checks the variables of all hosts of the inventory, also of those that C(--limit) leaves out, and prints all
+    problems together, one line each, with host, variable, value and what to do.
+  - Runs once, on the controller, and contacts no host.
+  - Knows no group and no variable by itself. The playbook says in O(groups) what is wanted of which group.
+  - Beside that, a variable that begins with the name of a role and is no option of any role is taken for a spelling
+    mistake, see O(unknown).
+  - Values are read as the inventory gives them to the host, group variables, host variables and C(--extra-vars)
+    among them, and templated in the context of the host.
+    Variables that a play sets are not seen.
+  - A value that is secret by its name (C(password), C(token), C(secret), C(key) and the like), by C(no_log) in a role's
+    specification, or because it comes out of a vault, is never printed.
+author:
+  - greenlab.cluster contributors (@greenlab)
+options:
+  groups:
+    description:
+      - What to check, by name of the group. A host that is in several of them is checked for each.
+      - The keys of a group, all of them optional, are the following.
+      - V(min_hosts) and V(max_hosts) (integers) bound the number of hosts. A group that the inventory does not have
+        counts 0 hosts. The defaults are 0 and no bound.
+      - V(roles) (list of strings) names roles whose C(meta/argument_specs.yml), entry point C(main), the variables must fit.
+        Type, choices, elements and suboptions of each option that is set are checked as Ansible does when it calls the role.
+        An option that is C(required) there must be set.
+      - V(provided) (list of strings) names options that the playbook itself gives to the roles,
+        so they may be missing although they are C(required).
+      - V(required) (list of strings) names variables that must be set, and not to V(none) or empty text.
+      - V(exclusive) (list of lists of strings) names variables of which at most one may be set on a host.
+        V(false), V(none), empty text and words such as V(no) count as not set.
+      - V(values) (dictionary) has rules by name of the variable. A variable that is not set passes all of them.
+      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line) and V(unique).
+      - With V(type=int) the value must be a whole number, a boolean or a number in quotes is an error.
+        V(min) and V(max) bound it.
+      - With V(type=str) the value must be text.
+      - With V(type=mac) the value must be the MAC address of a network card,
+        see P(greenlab.cluster.mac_address#filter).
+      - With V(not_empty=true) the value must not be V(none), empty or white space.
+      - With V(single_line=true) it must not have a line break or another control character in it.
+      - With V(unique=true) no two hosts of the group may have the same value. Numbers are compared by value,
+        MAC addresses in their normal form, other text without regard to case and to white space around it.
+    type: dict
+    required: true
+  roles_path:
+    description:
+      - The folder with the roles whose specifications are used.
+      - Without it, the roles of this collection.
+    type: path
+  unknown:
+    description:
+      - What to do about a variable that begins with the name of a role and C(_) but is no option of any role, no variable
+        that O(groups) names, and not in O(known). The role with the longest name that fits is named.
+      - V(error) reports it with the other problems, V(warn) prints a warning, V(ignore) does nothing.
+      - Variables that begin with C(__) are always ignored.
+    type: str
+    choices: [error, warn, ignore]
+    default: error
+  known:
+    description:
+      - More variables that are no spelling mistakes, for example because a playbook reads them.
+    type: list
+    elements: str
+    default: []
+attributes:
+  action:
+    description: The work is done by an action plugin on the controller.
+    support: full
+  bypass_host_loop:
+    description: Runs once for all hosts, with or without C(run_once).
+    support: full
+  check_mode:
+    description: Does the same in check mode, it never changes anything.
+    support: full
+  connection:
+    description: Needs no connection to a host.
+    support: none
+  diff_mode:
+    description: Has nothing to show.
+    support: none
+notes:
+  - A value made from facts, which are not known before a host is contacted, counts as set. It is not checked further,
+    but it is an error for a variable with a rule in V(values).
+  - With ansible-core 2.18 a template that returns digits passes V(type=int), because there it cannot return a number.
+seealso:
+  - plugin: greenlab.cluster.mac_address
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Check the inventory before any host is contacted
+  hosts: all
+  gather_facts: false
+  become: false
+  tasks:
+    - name: Check every host's variables
+      greenlab.cluster.preflight:
+        groups:
+          jobs_db:
+            min_hosts: 1
+            max_hosts: 1
+            roles: [jobs_db]
+            required: [gmt_db_password]
+          machines:
+            roles: [gmt, gmt_client]
+            required: [gmt_machine_id, gmt_machine_description]
+            values:
+              gmt_machine_id: {type: int, min: 1, max: 1024, unique: true}
+              gmt_machine_description: {type: str, not_empty: true, single_line: true, unique: true}
+              wake_target_mac: {type: mac, unique: true}
+              ansible_host: {unique: true}
+            exclusive:
+              - [gmt_client_enabled, gmt_cron_enabled]
+      run_once: true
+"""
+
+RETURN = r"""
+checked:
+  description: The number of hosts that were checked.
+  returned: always
+  type: int
+  sample: 3
+errors:
+  description: The problems, one line each, sorted by host and variable. The same problem on many hosts is one line.
+  returned: when something is wrong
+  type: list
+  elements: str
+  sample:
+    - "machine2: gmt_machine_id = 'one' is not an integer. Give a whole number from 1 to 1024 without quotes."
+msg:
+  description: The number of problems and RV(errors), in one text.
+  returned: when something is wrong
+  type: str
+"""

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GMT's config.yml: the release's own example, the inventory's values over it, checked."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+
+class InvalidConfig(ValueError):
+    """The configuration would make the client fail or measure under a wrong name."""
+
+
+def set_path(config: dict[str, t.Any], path: str, value: t.Any) -> None:
+    """Set a dotted path, making the dictionaries on the way (an empty key in YAML is None, not a dictionary)."""
+    *parents, last = path.split(".")
+    for key in parents:
+        if not isinstance(config.get(key), dict):
+            config[key] = {}
+        config = config[key]
+    config[last] = value
+
+
+def get_path(config: t.Any, path: str) -> t.Any:
+    """Return the value at a dotted path, None where there is none."""
+    for key in path.split("."):
+        if not isinstance(config, dict) or key not in config:
+            return None
+        config = config[key]
+    return config
+
+
+def overlay(base: dict[str, t.Any], over: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return ``base`` with ``over`` merged in; dictionaries are merged, everything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = overlay(result[key], value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def problems(config: dict[str, t.Any], config_paths: dict[str, str]) -> list[str]:
+    """Return what is wrong with a whole configuration, each with its remedy."""
+    found = []
+    machine_id = get_path(config, config_paths["machine_id"])
+    if isinstance(machine_id, bool) or not isinstance(machine_id, int):
+        found.append(
+            f"{config_paths['machine_id']} = {machine_id!r} is not an integer. "
+            "Set gmt_machine_id to a whole number without quotes."
+        )
+    description = get_path(config, config_paths["machine_description"])
+    if not isinstance(description, str) or not description.strip():
+        found.append(f"{config_paths['machine_description']} is empty. Set gmt_machine_description.")
+    sleep_time = get_path(config, config_paths["client_sleep_time"])
+    if isinstance(sleep_time, bool) or not isinstance(sleep_time, int) or sleep_time < 1:
+        found.append(
+            f"{config_paths['client_sleep_time']} = {sleep_time!r} is not a number of seconds. "
+            "Set gmt_client_sleep_time to a whole number of at least 1."
+        )
+    for key in ("host", "user", "dbname", "password", "port"):
+        if get_path(config, f"postgresql.{key}") in (None, ""):
+            found.append(f"postgresql.{key} is empty. Set gmt_db_{'name' if key == 'dbname' else key}.")
+    return found
+
+
+def build(
+    example: dict[str, t.Any],
+    values: dict[str, t.Any],
+    config_paths: dict[str, str],
+    extra: dict[str, t.Any],
+) -> dict[str, t.Any]:
+    """Return the whole configuration.
+
+    ``values`` are set where ``config_paths`` says; one that is None is left as the example has it, one that the
+    release has no place for is left out. ``extra`` is merged over everything. Raises InvalidConfig.
+    """
+    config = copy.deepcopy(example)
+    for name, value in values.items():
+        if name == "postgresql":
+            config[name] = overlay(config.get(name) or {}, value)
+        elif value is not None and name in config_paths:
+            if isinstance(value, dict):  # metric providers: each architecture given replaces the example's
+                value = {**(get_path(config, config_paths[name]) or {}), **value}
+            set_path(config, config_paths[name], copy.deepcopy(value))
+    config = overlay(config, extra)
+    found = problems(config, config_paths)
+    if found:
+        raise InvalidConfig("config.yml would not work: " + " ".join(found))
+    return config

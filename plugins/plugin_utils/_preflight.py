@@ -1,0 +1,537 @@
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What preflight checks, without Ansible's engine: hosts' values in, lines of text out.
+
+The action plugin templates the values and hands them over one host at a time. Nothing here reads an inventory,
+knows a group by name or contacts a host.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import typing as t
+import unicodedata
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.text.converters import to_native
+from ansible.module_utils.errors import ArgumentTypeError, ArgumentValueError
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._mac import normalise_mac
+
+HIDDEN = "(hidden)"
+_SECRET_NAME = re.compile(
+    r"passwor[dt]|passwd|passphrase|token|secret|credential|verifier|(^|_)(pass|keys?)(_|$)|^vault_", re.IGNORECASE
+)
+_LONGEST_SHOWN = 80  # characters of a value in an error
+_HOSTS_SHOWN = 3  # a longer list is cut to its first two
+
+_TYPE_IN_WORDS = {
+    "bool": "true or false",
+    "dict": "a dictionary",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+}
+
+_GROUP_SPEC: dict[str, t.Any] = {
+    "exclusive": {"type": "list", "elements": "list", "default": []},
+    "max_hosts": {"type": "int"},
+    "min_hosts": {"type": "int", "default": 0},
+    "provided": {"type": "list", "elements": "str", "default": []},
+    "required": {"type": "list", "elements": "str", "default": []},
+    "roles": {"type": "list", "elements": "str", "default": []},
+    "values": {"type": "dict", "default": {}},
+}
+_RULE_SPEC: dict[str, t.Any] = {
+    "max": {"type": "int"},
+    "min": {"type": "int"},
+    "not_empty": {"type": "bool", "default": False},
+    "single_line": {"type": "bool", "default": False},
+    "type": {"type": "str", "choices": ["int", "mac", "str"]},
+    "unique": {"type": "bool", "default": False},
+}
+
+
+class BadRequest(ValueError):
+    """The playbook asks for something that cannot be checked: a wrong rule, a role without a specification."""
+
+
+# --- what comes in ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Value:
+    """One variable of one host, after templating."""
+
+    value: t.Any = None
+    problem: str = ""  # why it could not be read; then value means nothing
+    from_facts: bool = False  # made from facts that nobody has gathered yet; then value means nothing
+    secret: bool = False  # came out of a vault, so it is never shown
+    digits_are_int: bool = False  # a template that had no way to return an int (ansible-core 2.18)
+
+
+class HostVariables(t.Protocol):
+    """One host's variables; a value is templated when it is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the variables that are set."""
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether a variable is set."""
+
+    def read(self, name: str) -> Value | None:
+        """Return a variable that is set, or nothing if its template omits it."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """What meta/argument_specs.yml says of a role."""
+
+    name: str
+    options: Mapping[str, Mapping[str, t.Any]]  # of the entry point main
+    names: frozenset[str]  # of every entry point, with aliases
+
+
+def load_roles(roles_path: str | Path) -> dict[str, Role]:
+    """Read the argument specifications of all roles in a folder.
+
+    :raises BadRequest: a file cannot be read or is no YAML.
+    """
+    roles = {}
+    for file in sorted(Path(roles_path).glob("*/meta/argument_specs.yml")):
+        try:
+            document = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+            entry_points = document["argument_specs"]
+            main = entry_points.get("main", {}).get("options") or {}
+            names = set()
+            for entry_point in entry_points.values():
+                for option, spec in (entry_point.get("options") or {}).items():
+                    names.update([option, *(spec.get("aliases") or [])])
+        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise BadRequest(f"{file} is not a role's argument specification: {to_native(error)}") from error
+        name = file.parent.parent.name
+        roles[name] = Role(name, main, frozenset(names))
+    return roles
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the playbook says of one variable of a group."""
+
+    kind: str | None
+    minimum: int | None
+    maximum: int | None
+    not_empty: bool
+    single_line: bool
+    unique: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the playbook says of one group."""
+
+    name: str
+    min_hosts: int
+    max_hosts: int | None
+    roles: Sequence[Role]
+    required: Sequence[str]
+    provided: frozenset[str]
+    rules: Mapping[str, Rule]
+    exclusive: Sequence[Sequence[str]]
+
+    @property
+    def names(self) -> set[str]:
+        """Return every variable that the playbook names itself."""
+        return {*self.required, *self.provided, *self.rules, *(n for names in self.exclusive for n in names)}
+
+
+def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list[Group]:
+    """Turn the module's C(groups) into checked objects.
+
+    :raises BadRequest: an unknown key, a wrong type, or a role that has no argument specification.
+    """
+    parsed = []
+    for name, given in groups.items():
+        asked = _validated(given if given is not None else {}, _GROUP_SPEC, f"groups.{name}")
+        for role in asked["roles"]:
+            if role not in roles:
+                raise BadRequest(f"groups.{name}.roles: there is no role {role} with a meta/argument_specs.yml.")
+        rules = {}
+        for variable, rule in asked["values"].items():
+            r = _validated(rule or {}, _RULE_SPEC, f"groups.{name}.values.{variable}")
+            if (r["min"], r["max"]) != (None, None) and r["type"] != "int":
+                raise BadRequest(f"groups.{name}.values.{variable}: min and max need type: int.")
+            rules[str(variable)] = Rule(r["type"], r["min"], r["max"], r["not_empty"], r["single_line"], r["unique"])
+        parsed.append(
+            Group(
+                name=str(name),
+                min_hosts=asked["min_hosts"],
+                max_hosts=asked["max_hosts"],
+                roles=[roles[role] for role in asked["roles"]],
+                required=asked["required"],
+                provided=frozenset(asked["provided"]),
+                rules=rules,
+                exclusive=[[str(n) for n in names] for names in asked["exclusive"]],
+            )
+        )
+    return parsed
+
+
+def _validated(given: t.Any, spec: dict[str, t.Any], where: str) -> dict[str, t.Any]:
+    if not isinstance(given, Mapping):
+        raise BadRequest(f"{where} must be a dictionary.")
+    result = ArgumentSpecValidator(spec).validate(dict(given))
+    if result.error_messages:
+        raise BadRequest(f"{where}: {'; '.join(result.error_messages)}")
+    return result.validated_parameters
+
+
+# --- what goes out ---------------------------------------------------------------------------------------------------
+
+
+def natural(name: str) -> list[t.Any]:
+    """Return a key that sorts machine2 before machine10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def shorten(hosts: Iterable[str]) -> str:
+    """Write hosts in order; of a long list the first two: C(machine1, machine2 and 998 more)."""
+    ordered = sorted(hosts, key=natural)
+    if len(ordered) <= _HOSTS_SHOWN:
+        return ", ".join(ordered)
+    return f"{', '.join(ordered[:2])} and {len(ordered) - 2} more"
+
+
+@dataclass
+class Problems:
+    """Collects problems; the same problem of the same variable on many hosts is one line."""
+
+    of_groups: list[tuple[str, str]] = field(default_factory=list)
+    of_hosts: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def add(self, host: str, variable: str, text: str) -> None:
+        """Note a problem of one host's variable; the text begins with a verb or an equals sign."""
+        self.of_hosts.setdefault((variable, text), set()).add(host)
+
+    def add_group(self, group: str, text: str) -> None:
+        """Note a problem of a group as a whole."""
+        self.of_groups.append((group, text))
+
+    def lines(self) -> list[str]:
+        """Return one line a problem: groups first, then sorted by host and variable."""
+        groups = [f"group {group} {text}" for group, text in sorted(self.of_groups)]
+        rows = []
+        for (variable, text), hosts in self.of_hosts.items():
+            first = min(hosts, key=natural)
+            rows.append((natural(first), variable, text, f"{shorten(hosts)}: {variable} {text}"))
+        return [_one_line(line) for line in (*groups, *(row[-1] for row in sorted(rows)))]
+
+
+def _one_line(text: str) -> str:
+    """Escape what would break the line, such as a line break in the name of a variable."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def is_secret(name: str, spec: Mapping[str, t.Any] | None = None, value: t.Any = None) -> bool:
+    """Say whether a value must not be shown: by its name, its specification, or the names of its parts."""
+    if _SECRET_NAME.search(name) or (spec and spec.get("no_log")):
+        return True
+    if spec and any(is_secret(n, s) for n, s in (spec.get("options") or {}).items()):
+        return True
+    if isinstance(value, Mapping):
+        return any(is_secret(str(n), None, v) for n, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(is_secret("", None, v) for v in value)
+    return False
+
+
+def show(value: t.Any, hidden: bool) -> str:
+    """Write a value for an error: control characters escaped, long text cut, secrets and containers never."""
+    if hidden:
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return "a dictionary"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = repr(str(value) if isinstance(value, str) else value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+# --- the checks ------------------------------------------------------------------------------------------------------
+
+
+def _is_int(value: t.Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _range_in_words(rule: Rule) -> str:
+    if rule.minimum is not None and rule.maximum is not None:
+        return f" from {rule.minimum} to {rule.maximum}"
+    if rule.minimum is not None:
+        return f" of at least {rule.minimum}"
+    return f" of at most {rule.maximum}" if rule.maximum is not None else ""
+
+
+def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:
+    """Return what is wrong with a value and what to write, or an empty string."""
+    if rule.not_empty and is_empty(value):
+        return "is empty. Give it a value."
+    if rule.kind == "int":
+        number = value
+        if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value.strip(), re.ASCII):
+            if not digits_are_int:
+                return "is text, not an integer. Remove the quotes."
+            number = int(value)
+        if not _is_int(number):
+            return f"is not an integer. Give a whole number{_range_in_words(rule)} without quotes."
+        if (rule.minimum is not None and number < rule.minimum) or (rule.maximum is not None and number > rule.maximum):
+            return f"is out of range. Give a whole number{_range_in_words(rule)}."
+    if rule.kind == "str" and not isinstance(value, str):
+        return "is not text. Put quotes around it."
+    if rule.kind == "mac":
+        try:
+            normalise_mac(value)
+        except ValueError as error:
+            return str(error)
+    if rule.single_line and isinstance(value, str) and any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
+        return "has a line break or another control character in it. Write it on one line."
+    return ""
+
+
+def is_empty(value: t.Any) -> bool:
+    """Say whether a value is none or text of nothing but white space."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def identity(value: t.Any, rule: Rule) -> Hashable:
+    """Return what two values are compared by: numbers by value, MAC addresses and text without case and padding."""
+    if rule.kind == "int" and isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]+", value.strip(), re.ASCII):
+        return int(value)
+    if rule.kind == "mac":
+        try:
+            return normalise_mac(value)
+        except ValueError:
+            pass
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value.strip()).casefold()
+    if isinstance(value, (bool, int, float)):
+        return value
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def is_on(value: t.Any) -> bool:
+    """Say whether a value counts as set where only one of several may be: true, or anything but false and empty."""
+    if isinstance(value, str):
+        try:
+            return boolean(str(value))
+        except TypeError:
+            return bool(value.strip())
+    return bool(value)
+
+
+_Read = Callable[[str], "Value | None"]
+
+
+class Preflight:
+    """Checks hosts one after another and remembers what must be unique over all of them."""
+
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        roles: Mapping[str, Role],
+        unknown: str = "error",
+        known: Iterable[str] = (),
+    ) -> None:
+        self.problems = Problems()
+        self.warnings = Problems()
+        self.checked = 0
+        self._groups = groups
+        self._roles = sorted(roles.values(), key=lambda role: len(role.name), reverse=True)
+        self._unknown = unknown
+        names = set(known).union(*(role.names for role in roles.values()), *(group.names for group in groups))
+        self._known = {name: None for name in sorted(names)}  # in order, so that a hint is always the same one
+        self._specs = {name: spec for role in roles.values() for name, spec in role.options.items()}
+        self._seen: dict[tuple[str, str], dict[Hashable, dict[str, Value]]] = {}
+        self._look_alikes: dict[str, str] = {}
+        self._judged: dict[tuple[str, str, str], str] = {}
+        self._validators: dict[tuple[str, str], ArgumentSpecValidator] = {}
+
+    def check_sizes(self, members: Mapping[str, Sequence[str]]) -> None:
+        """Compare the number of hosts of each group; C(members) maps a group to its hosts."""
+        for group in self._groups:
+            hosts = members.get(group.name, [])
+            if len(hosts) < group.min_hosts:
+                needed = f"{group.min_hosts} host{'' if group.min_hosts == 1 else 's'}"
+                if group.name in members:
+                    text = f"has {len(hosts)} hosts, but needs at least {needed}. Add hosts to the group {group.name}."
+                else:
+                    text = f"is missing. Add a group {group.name} with at least {needed} to the inventory."
+                self.problems.add_group(group.name, text)
+            if group.max_hosts is not None and len(hosts) > group.max_hosts:
+                self.problems.add_group(
+                    group.name,
+                    f"has {len(hosts)} hosts ({shorten(hosts)}), but may have at most {group.max_hosts}. "
+                    "Take the others out of it.",
+                )
+
+    def check_host(self, host: str, groups: Iterable[str], variables: HostVariables) -> None:
+        """Check all variables of one host, a member of C(groups)."""
+        self.checked += 1
+        self._check_look_alikes(host, variables)
+        member_of = set(groups)
+        values: dict[str, Value | None] = {}
+
+        def read(name: str) -> Value | None:
+            if name not in values:
+                values[name] = self._read(host, name, variables)
+            return values[name]
+
+        for group in self._groups:
+            if group.name in member_of:
+                self._check_required(host, group, variables, read)
+                self._check_exclusive(host, group, read)
+                refused = self._check_rules(host, group, read)
+                self._check_roles(host, group, variables, read, refused)
+
+    def finish(self) -> None:
+        """Report what two hosts share and must not."""
+        for (_group, variable), by_identity in self._seen.items():
+            for by_host in by_identity.values():
+                if len(by_host) > 1:
+                    shown = by_host[min(by_host, key=natural)]
+                    text = f"= {self._show(variable, shown)} is used by {len(by_host)} hosts. Give each host its own."
+                    for host in by_host:
+                        self.problems.add(host, variable, text)
+
+    def _read(self, host: str, name: str, variables: HostVariables) -> Value | None:
+        if name not in variables:
+            return None
+        value = variables.read(name)
+        if value and value.problem:
+            self.problems.add(host, name, value.problem)
+        return value
+
+    def _show(self, name: str, value: Value) -> str:
+        return show(value.value, value.secret or is_secret(name, self._specs.get(name), value.value))
+
+    def _check_required(self, host: str, group: Group, variables: HostVariables, read: _Read) -> None:
+        wanted = {name: True for name in group.required}  # True: may not be empty text either
+        for role in group.roles:
+            for name, spec in role.options.items():
+                aliases = spec.get("aliases") or []
+                if spec.get("required") and name not in group.provided and not any(a in variables for a in aliases):
+                    wanted.setdefault(name, False)
+        for name, refuse_empty_text in wanted.items():
+            value = read(name)
+            if value is None:
+                self.problems.add(host, name, "is not set. Add it to the variables of the host or of its group.")
+            elif not (value.problem or value.from_facts):
+                if value.value is None or (refuse_empty_text and is_empty(value.value)):
+                    self.problems.add(host, name, "is empty. Give it a value.")
+
+    def _check_exclusive(self, host: str, group: Group, read: _Read) -> None:
+        for names in group.exclusive:
+            found = {name: read(name) for name in names}
+            on = [n for n, v in found.items() if v and not (v.problem or v.from_facts) and is_on(v.value)]
+            if len(on) > 1:
+                self.problems.add(
+                    host, on[0], f"and {' and '.join(on[1:])} exclude each other. Keep one and set the rest to false."
+                )
+
+    def _check_rules(self, host: str, group: Group, read: _Read) -> set[str]:
+        refused = set()
+        for name, rule in group.rules.items():
+            value = read(name)
+            if value is None or value.problem:
+                continue
+            if value.from_facts:
+                self.problems.add(
+                    host, name, "is made from facts, which are not known before the host is contacted. Write the value."
+                )
+                continue
+            if name in group.required and is_empty(value.value):
+                refused.add(name)  # reported already
+                continue
+            wrong = check_rule(value.value, rule, value.digits_are_int)
+            if wrong:
+                refused.add(name)
+                shown = "" if is_empty(value.value) else f"= {self._show(name, value)} "
+                self.problems.add(host, name, f"{shown}{wrong}")
+            if rule.unique and not is_empty(value.value):
+                same = self._seen.setdefault((group.name, name), {}).setdefault(identity(value.value, rule), {})
+                same[host] = value
+        return refused
+
+    def _check_roles(
+        self, host: str, group: Group, variables: HostVariables, read: _Read, refused: set[str]
+    ) -> None:
+        for role in group.roles:
+            for option, spec in role.options.items():
+                for name in (option, *(spec.get("aliases") or [])):
+                    if name in refused or name not in variables:
+                        continue
+                    value = read(name)
+                    if value and not (value.problem or value.from_facts):
+                        wrong = self._judge(role, option, spec, name, value)
+                        if wrong:
+                            self.problems.add(host, name, wrong)
+
+    def _judge(self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value) -> str:
+        # Most hosts share most values: each is validated once.
+        key = (role.name, name, f"{type(value.value).__name__} {value.secret} {value.value!r}")
+        if key not in self._judged:
+            self._judged[key] = self._validate(role, option, spec, name, value)
+        return self._judged[key]
+
+    def _validate(self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value) -> str:
+        validator = self._validators.get((role.name, option))
+        if validator is None:
+            # "required" is checked elsewhere, a default would hide an empty value.
+            only_value = {k: v for k, v in spec.items() if k not in ("required", "default", "aliases")}
+            validator = self._validators[role.name, option] = ArgumentSpecValidator({option: only_value})
+        result = validator.validate({option: value.value})
+        if not result.error_messages:
+            return ""
+        hidden = value.secret or is_secret(name, spec, value.value)
+        shown = show(value.value, hidden)
+        error = result.errors.errors[0]
+        nested = f" found in {option}" in to_native(error)
+        if type(error) is ArgumentTypeError and not nested:
+            kind = spec.get("type", "str")
+            return f"= {shown} does not fit: role {role.name} needs {_TYPE_IN_WORDS.get(kind, f'the type {kind}')}."
+        if type(error) is ArgumentValueError and not nested and not isinstance(value.value, (list, tuple, Mapping)):
+            choices = ", ".join(show(choice, False) for choice in spec.get("choices", []))
+            return f"= {shown} is not one of {choices}, which role {role.name} knows."
+        if hidden:
+            return f"= {HIDDEN} does not fit the specification of role {role.name}; why is not shown, it has secret parts."
+        reason = " ".join("; ".join(result.error_messages).split())
+        return f"does not fit the specification of role {role.name}: {reason}."
+
+    def _check_look_alikes(self, host: str, variables: HostVariables) -> None:
+        if self._unknown == "ignore":
+            return
+        collect = self.problems if self._unknown == "error" else self.warnings
+        for name in variables:
+            if name not in self._look_alikes:
+                self._look_alikes[name] = self._look_alike(name)
+            if self._look_alikes[name]:
+                collect.add(host, name, self._look_alikes[name])
+
+    def _look_alike(self, name: str) -> str:
+        """Return what is wrong with the name of a variable, or an empty string."""
+        if name in self._known or name.startswith("__"):
+            return ""
+        for role in self._roles:  # the longest name first
+            if name.startswith(f"{role.name}_"):
+                close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.75)
+                hint = f"Did you mean {close[0]}?" if close else "Remove it, or see the role's documentation."
+                return f"is no option of role {role.name}. {hint}"
+        return ""

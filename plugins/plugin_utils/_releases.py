@@ -1,0 +1,225 @@
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What differs between releases of the Green Metrics Tool (GMT): one table, no conditionals elsewhere.
+
+A row says what changed *since* a release. A later row wins; a dictionary is merged key by key, and a key
+whose value is None is gone from then on. Read from the tool's git history (v0.16 to main of August 2026).
+
+In sudo commands and paths, ``{dir}`` is the checkout, ``{helpers}`` the root-owned folder of helper scripts,
+``{python}`` the real path of the machine's /usr/bin/python3.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+import typing as t
+
+HELPERS_DIR = "/usr/local/bin/green-metrics-tool"
+NEWEST_KNOWN = "v4.1"
+
+_ROOT_PYTHON = ["{python}", "-I", "-B", "-S"]
+_OLD_HARDWARE_INFO = ["/usr/bin/python3", "-m", "lib.hardware_info_root"]
+_RAPL = "--read-rapl-energy-filtering"
+
+RELEASES: list[tuple[str, dict[str, t.Any]]] = [
+    ("v0.16", {
+        "client_program": "tools/client.py",
+        "jobs_program": "tools/jobs.py",
+        # Names of the jobs program's modes: one measures, the others send mail.
+        "jobs_modes": {"run": "project", "mail": ["email"]},
+        # Where a variable of ours stands in config.yml. What is not listed does not exist in the release.
+        "config_paths": {
+            "machine_id": "machine.id",
+            "machine_description": "machine.description",
+            "client_sleep_time": "client.sleep_time",
+            "error_log_file": "machine.error_log_file",
+            "metric_providers": "measurement.metric-providers",
+            "api_url": "cluster.api_url",
+            "metrics_url": "cluster.metrics_url",
+        },
+        # What the machine can be told to do when its queue is empty, and how config.yml spells it.
+        "shutdown_values": {"no": False},
+        # The service of the instructions of that time.
+        "service": {"name": "green-coding-client-service", "scope": "system", "settings": {}},
+        # Scripts that the tool runs through sudo; they must belong to root.
+        "helpers": {"cleanup": {"src": "tools/cluster/cleanup.sh", "dest": "{dir}/tools/cluster/cleanup.sh"}},
+        # Exact commands, by what they are for. `cwd`: `python3 -m` imports from the folder it is started in.
+        "sudo": {
+            "maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.sh"]}],
+            "hardware_info": [{"argv": ["{dir}/venv/bin/python3", "{dir}/lib/hardware_info_root.py"]}],
+            "ipmi": [{"argv": ["/usr/sbin/ipmi-dcmi", "--get-system-power-statistics"]}],
+        },
+        "requirements": ["requirements.txt"],
+        "submodules": [],
+        "python": "3.10",
+        # Debian packages: what every machine needs, and what the metric providers are built with or run.
+        "packages": ["git", "gcc", "make", "libc6-dev", "python3-venv"],
+        "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev"],
+        # SQL files that fill an empty database, in order.
+        "schema_files": ["docker/structure.sql"],
+    }),
+    ("v0.19", {
+        "jobs_modes": {"run": "run"},
+        "sudo": {"maintenance": [{"argv": ["/usr/bin/bash", "{dir}/tools/cluster/cleanup.sh"]}]},
+    }),
+    ("v0.20", {
+        "config_paths": {"client_sleep_time": "client.sleep_time_no_job"},
+    }),
+    ("v0.21", {
+        "helpers": {"hardware_info": {
+            "src": "lib/hardware_info_root_original.py", "dest": "{dir}/lib/hardware_info_root.py"}},
+        "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw"],
+        "submodules": ["metric_providers/psu/energy/ac/xgboost/machine/model"],
+    }),
+    ("v0.21.1", {
+        "config_paths": {
+            "client_sleep_time": "cluster.client.sleep_time_no_job",
+            "shutdown_on_job_no": "cluster.client.shutdown_on_job_no",
+        },
+        "shutdown_values": {"poweroff": True},
+        "helpers": {"cleanup": {
+            "src": "tools/cluster/cleanup_original.sh", "dest": "{dir}/tools/cluster/cleanup.sh"}},
+        "sudo": {
+            "maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.sh"]}],
+            "poweroff": [{"argv": ["/usr/sbin/shutdown"]}],
+        },
+    }),
+    ("v0.22", {
+        # Told to stop, a client finishes cleanly on SIGINT; SIGTERM leaves its job RUNNING for ever.
+        "service": {"settings": {
+            "TimeoutStopSec": "600",
+            "KillSignal": "SIGINT",
+            "RestartKillSignal": "SIGINT",
+            "FinalKillSignal": "SIGKILL",
+        }},
+    }),
+    ("v0.24", {
+        "config_paths": {"error_log_file": "admin.error_file"},
+        "service": {"name": "green-coding-client", "scope": "user"},
+        "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng"],
+    }),
+    ("v1.0", {
+        "requirements": ["requirements.txt", "docker/requirements.txt"],
+        "shutdown_values": {"poweroff": None, "suspend": True},
+        "sudo": {
+            "hardware_info": [
+                {"argv": _OLD_HARDWARE_INFO, "cwd": "{dir}"},
+                {"argv": [*_OLD_HARDWARE_INFO, _RAPL], "cwd": "{dir}"},
+            ],
+            "poweroff": None,
+            "suspend": [{"argv": ["/usr/bin/systemctl", "suspend"]}],
+        },
+    }),
+    ("v1.1", {
+        "client_program": "cron/client.py",
+        "jobs_program": "cron/jobs.py",
+    }),
+    ("v1.4", {
+        "sudo": {"drop_caches": [{"argv": ["/usr/sbin/sysctl", "-w", "vm.drop_caches=3"]}]},
+    }),
+    ("v2.0", {
+        "config_paths": {"metric_providers": "measurement.metric_providers"},
+    }),
+    ("v2.1", {
+        "shutdown_values": {"suspend": "suspend", "poweroff": "poweroff"},
+        "sudo": {"poweroff": [{"argv": ["/usr/bin/systemctl", "poweroff"]}]},
+    }),
+    ("v2.2", {
+        "helpers": {"cleanup": {
+            "src": "tools/cluster/cleanup_original.py", "dest": "{dir}/tools/cluster/cleanup.py"}},
+        "sudo": {"maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.py"]}]},
+    }),
+    ("v2.4", {
+        "python": "3.11",  # scipy 1.16 has no wheel for an older one
+    }),
+    ("v2.5", {
+        "provider_packages": [
+            "lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng", "libcurl4-openssl-dev"],
+    }),
+    ("v2.6", {
+        "helpers": {
+            "cleanup": None,
+            "maintenance": {"src": "tools/cluster/maintenance_original.py", "dest": "{helpers}/maintenance.py"},
+            "hardware_info": {
+                "src": "lib/hardware_info_root_original.py", "dest": "{helpers}/hardware_info_root.py"},
+        },
+        "sudo": {
+            "maintenance": [
+                {"argv": [*_ROOT_PYTHON, "{helpers}/maintenance.py"]},
+                {"argv": [*_ROOT_PYTHON, "{helpers}/maintenance.py", "--update-os-packages"]},
+            ],
+            "hardware_info": [
+                {"argv": [*_ROOT_PYTHON, "{helpers}/hardware_info_root.py"]},
+                {"argv": [*_ROOT_PYTHON, "{helpers}/hardware_info_root.py", _RAPL]},
+            ],
+        },
+    }),
+    ("v4.0", {
+        "helpers": {"system_checks": {
+            "src": "lib/system_checks_root.py", "dest": "{helpers}/system_checks_root.py"}},
+        "sudo": {
+            "system_checks": [{"argv": [*_ROOT_PYTHON, "{helpers}/system_checks_root.py"]}],
+            "reboot": [{"argv": ["/usr/bin/systemctl", "reboot"]}],
+        },
+    }),
+    # Not tagged yet: the branch main of August 2026, which the next release will be cut from.
+    ("v4.2", {
+        "jobs_modes": {"mail": ["email-simple", "email-report"]},
+        "schema_files": ["docker/structure.sql", "docker/tables.sql", "docker/seed-data.sql"],
+    }),
+]
+
+
+class UnknownRelease(ValueError):
+    """The name is not a release number, or one that has no cluster mode."""
+
+
+def parse(release: str) -> tuple[int, ...]:
+    """Return the numbers of a release name, without trailing zeros: v1.4 and v1.4.0 are one. ``main`` is the newest."""
+    if release == "main":
+        return (sys.maxsize,)
+    match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?", release)
+    if not match:
+        raise UnknownRelease(
+            f"{release!r} is not a GMT release. Give a tag such as {NEWEST_KNOWN!r}, or 'main'. "
+            "Another branch or a commit goes into gmt_version, beside the gmt_release it is nearest to."
+        )
+    numbers = [int(part or 0) for part in match.groups()]
+    while len(numbers) > 1 and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _merge(older: dict[str, t.Any], newer: dict[str, t.Any]) -> dict[str, t.Any]:
+    result = dict(older)
+    for key, value in newer.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = _merge(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+def merged(release: str) -> dict[str, t.Any]:
+    """Return the record of one release: every row up to it.
+
+    Raises UnknownRelease for a name that is no release, and for one older than the first row.
+    """
+    wanted = parse(release)
+    if wanted < parse(RELEASES[0][0]):
+        raise UnknownRelease(f"{release} is too old: cluster mode begins with {RELEASES[0][0]}.")
+    record: dict[str, t.Any] = {"release": release, "helpers_dir": HELPERS_DIR}
+    for since, changes in RELEASES:
+        if parse(since) <= wanted:
+            record = _merge(record, changes)
+    return copy.deepcopy(record)
+
+
+def is_newer_than_known(release: str) -> bool:
+    """Tell whether the table was written before this release came out."""
+    return release != "main" and parse(release) > parse(NEWEST_KNOWN)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Log in to the jobs DB as the client will. Runs in the tool's own environment; prints one line when it cannot."""
+
+import sys
+
+import psycopg
+import yaml
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    config = yaml.safe_load(file)
+db = config["postgresql"]
+where = f"the jobs DB {db['dbname']} at {db['host']}:{db['port']} as {db['user']}"
+
+try:
+    with psycopg.connect(
+        host=db["host"], port=db["port"], dbname=db["dbname"], user=db["user"], password=db["password"],
+        connect_timeout=10,
+    ) as connection:
+        row = connection.execute(
+            "SELECT description FROM machines WHERE id = %s", (config["machine"]["id"],)
+        ).fetchone()
+except psycopg.OperationalError as error:
+    reason = " ".join(str(error).split())
+    if "password authentication failed" in reason:
+        remedy = "Is gmt_db_password the one that the server was set up with? Run the play for the server too."
+    elif "pg_hba" in reason:
+        remedy = "Is this machine's address in jobs_db_networks?"
+    elif "does not exist" in reason:
+        remedy = "Is gmt_db_name right, and was the server set up?"
+    else:
+        remedy = "Is the server up, gmt_db_host right, and the port open between them?"
+    sys.exit(f"The machine cannot reach {where}: {reason}. {remedy}")
+except psycopg.Error as error:
+    sys.exit(f"The machine reaches {where} but may not read it: {' '.join(str(error).split())}. Set the server up anew.")
+
+if row is None:
+    sys.exit(f"Machine {config['machine']['id']} has no row in {where}. Register it (playbook site) before its client starts.")

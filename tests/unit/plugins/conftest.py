@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A jobs DB of its own for each test, on a real PostgreSQL, with the schemas of two GMT releases."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import psycopg
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from psycopg.rows import dict_row
+
+STAND_IN = Path(__file__).resolve().parents[2] / "gmt"
+NUMBERS = itertools.count()
+
+
+class JobsDB:
+    """A jobs DB: run a module on it, look at its rows, undo nothing (the test has it for itself)."""
+
+    def __init__(self, name: str, dsn: str, login: dict[str, Any]) -> None:
+        self.name = name
+        self.dsn = dsn
+        self.login = login
+
+    def sql(self, query: Any, *values: Any) -> list[dict[str, Any]]:
+        with psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True) as connection:
+            cursor = connection.execute(query, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def options(self, argument_spec: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """Return the options as Ansible hands them to the module: checked, converted, with defaults."""
+        result = ArgumentSpecValidator(argument_spec).validate({**self.login, **options})
+        assert not result.error_messages, result.error_messages
+        return result.validated_parameters
+
+    def machines(self) -> list[tuple[int, str, bool]]:
+        return [(r["id"], r["description"], r["available"]) for r in self.sql("SELECT * FROM machines ORDER BY id")]
+
+    def machines_of(self, user: str) -> list[int]:
+        return self.sql("SELECT capabilities->'machines' AS machines FROM users WHERE name = %s", user)[0]["machines"]
+
+    def everything(self, locks: bool = False) -> dict[str, Any]:
+        """Return all rows with their place and writer: a row that was written, even with equal values, differs.
+
+        With `locks` rows that were only locked differ too.
+        """
+        tables = [
+            row["name"] for row in self.sql("SELECT relname AS name FROM pg_stat_user_tables ORDER BY 1")
+        ]
+        columns = "ctid::text AS place, xmin::text AS writer, " + ("xmax::text AS locker, " if locks else "")
+        found: dict[str, Any] = {name: self.sql(f'SELECT {columns}* FROM "{name}"') for name in tables}
+        found["sequence"] = self.sql("SELECT last_value, is_called FROM machines_id_seq")
+        return found
+
+
+@pytest.fixture(scope="session")
+def jobs_db_template(postgres: Any) -> Callable[[Path], str]:
+    """Load a schema once; a copy of a database is faster than its SQL file."""
+    names: dict[Path, str] = {}
+
+    def template(structure_sql: Path) -> str:
+        if structure_sql not in names:
+            name = f"template_{len(names)}"
+            postgres.load_gmt(structure_sql, name)
+            names[structure_sql] = name
+        return names[structure_sql]
+
+    return template
+
+
+@pytest.fixture
+def make_jobs_db(postgres: Any, jobs_db_template: Callable[[Path], str]) -> Iterator[Callable[[Path], JobsDB]]:
+    names = []
+
+    def make(structure_sql: Path) -> JobsDB:
+        name = f"jobs-db {next(NUMBERS)}"
+        postgres.psql("-c", f'CREATE DATABASE "{name}" TEMPLATE "{jobs_db_template(structure_sql)}"')
+        names.append(name)
+        login = {
+            "login_unix_socket": postgres.host,
+            "login_port": postgres.port,
+            "login_user": postgres.user,
+            "login_db": name,
+        }
+        return JobsDB(name, postgres.dsn(f"'{name}'"), login)
+
+    yield make
+    for name in names:
+        postgres.drop_db(name)
+
+
+@pytest.fixture
+def jobs_db(make_jobs_db: Callable[[Path], JobsDB]) -> JobsDB:
+    """The current release: users, status columns, an identity."""
+    return make_jobs_db(STAND_IN / "v4.1/docker/structure.sql")
+
+
+@pytest.fixture
+def old_jobs_db(make_jobs_db: Callable[[Path], JobsDB]) -> JobsDB:
+    """The first release of the cluster: no users, no status columns, jobs with flags, a serial."""
+    return make_jobs_db(STAND_IN / "v0.16/docker/structure.sql")
+
+
+@pytest.fixture(params=["v0.16", "v4.1"])
+def any_jobs_db(request: pytest.FixtureRequest, make_jobs_db: Callable[[Path], JobsDB]) -> JobsDB:
+    return make_jobs_db(STAND_IN / f"{request.param}/docker/structure.sql")
