@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 
 from ansible import constants as C
@@ -32,6 +32,16 @@ _ENCRYPTED_TYPES = ("AnsibleVaultEncryptedUnicode", "EncryptedString")  # ansibl
 _TEMPLATE_MARKS = re.compile(r"{{|{%|{#|^#jinja2:")
 _UNDEFINED = re.compile(r"'[^']+' is undefined|has no (?:attribute|element) \S+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A fact under its old top-level name; not what says how to connect, and not what a play sets.
+_FACT = re.compile(
+    r"ansible_(?!(?:user|host|port|connection|password|become.*|play_.*|ssh_(?:user|host|port|pass.*))$).*"
+)
+# A template with one of these words may read variables that it does not name.
+_READS_MORE = frozenset(("lookup", "q", "query", "vars"))
+# The same for every host, and large.
+_SHARED = frozenset(("groups", "hostvars"))
+
+_Seen = dict[Hashable, tuple["_preflight.Value | None", list[t.Any]]]
 
 
 def _is_encrypted(raw: t.Any) -> bool:
@@ -63,8 +73,11 @@ def _words(raw: t.Any) -> set[str]:
 class _Host:
     """One host's variables as the inventory has them, templated one by one when asked for."""
 
-    def __init__(self, raw: Mapping[str, t.Any], templar: t.Any, play_variables: Mapping[str, t.Any]) -> None:
+    def __init__(
+        self, raw: Mapping[str, t.Any], templar: t.Any, play_variables: Mapping[str, t.Any], seen: _Seen
+    ) -> None:
         self._raw = raw
+        self._seen = seen
         self._shared_templar = templar
         self._play_variables = play_variables
         self._own_templar: t.Any = None
@@ -81,13 +94,24 @@ class _Host:
         if _is_plain(raw):
             return _preflight.Value(raw)
         names = self._made_from(name)
+        if names & _READS_MORE:
+            return self._template(raw, names)
+        # Most templates are a group's and made from a group's variables: the very same objects give the same result.
+        sources = {n: self._raw[n] for n in sorted(names) if n in self._raw}
+        key = (id(raw), *((n, id(source)) for n, source in sources.items()))
+        if key not in self._seen:
+            # The objects are kept, so that their ids are not given to others.
+            self._seen[key] = (self._template(raw, names), [raw, *sources.values()])
+        return self._seen[key][0]
+
+    def _template(self, raw: t.Any, names: set[str]) -> _preflight.Value | None:
         secret = any(_is_encrypted(self._raw.get(n)) or _preflight.is_secret(n) for n in names)
         try:
             value = self._templar.template(raw)
         except Exception as error:  # a filter or a lookup may raise anything
             if type(error).__name__ == "AnsibleValueOmittedError":
                 return None
-            if any(n == "ansible_facts" or (n.startswith("ansible_") and n not in self._raw) for n in names):
+            if any(n == "ansible_facts" or (_FACT.fullmatch(n) and n not in self._raw) for n in names):
                 return _preflight.Value(from_facts=True)
             return _preflight.Value(problem=_why(error, secret), secret=secret)
         if isinstance(value, str) and value and value == self._raw.get("omit"):  # ansible-core 2.18
@@ -115,7 +139,7 @@ class _Host:
         todo = {name}
         while todo:
             found |= todo
-            todo = set().union(*(_words(self._raw.get(n)) for n in todo)) - found
+            todo = set().union(*(_words(self._raw.get(n)) for n in todo)) - found - _SHARED
         return found
 
 
@@ -160,10 +184,11 @@ class ActionModule(ActionBase):
             for host in members.get(group.name, []):
                 groups_of[host].append(group.name)
         play_variables = {name: task_vars[name] for name in _PLAY_VARIABLES if name in task_vars}
+        seen: _Seen = {}
         for host, its_groups in groups_of.items():
             # raw_get(): as the inventory has them. hostvars[host] would make a new templating engine for each access.
             raw = task_vars["hostvars"].raw_get(host)
-            check.check_host(host, its_groups, _Host(raw, self._templar, play_variables))
+            check.check_host(host, its_groups, _Host(raw, self._templar, play_variables, seen))
         check.finish()
 
         for line in check.warnings.lines():

@@ -71,7 +71,7 @@ def gmt_config(
 ) -> dict[str, t.Any]:
     """Return the whole configuration, or fail with what is wrong in it."""
     try:
-        return _config.build(example or {}, values, release["config_paths"], extra or {})
+        return _config.build(example or {}, values, release, extra or {})
     except _config.InvalidConfig as error:
         raise AnsibleFilterError(str(error)) from error
 

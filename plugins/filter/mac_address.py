@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""A MAC address in one form; what counts as one is in plugin_utils/_mac.py."""
 
 from __future__ import annotations
 

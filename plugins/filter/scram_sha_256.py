@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""PostgreSQL's SCRAM-SHA-256 verifier; the formula and its sources are in plugin_utils/_scram.py."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ from ansible_collections.greenlab.cluster.plugins.plugin_utils._scram import Mis
 
 
 def scram_sha_256(password: object, current: object = None, iterations: int = 4096) -> str:
-    """Return PostgreSQL's SCRAM-SHA-256 verifier of the password, or raise AnsibleFilterError (without the password)."""
+    """Return PostgreSQL's verifier of the password, or raise AnsibleFilterError, which never has the password in it."""
     try:
         return keep_or_make_verifier(password, current, iterations)
     except (ValueError, MissingPasslib) as error:

@@ -43,9 +43,9 @@ _value:
   type: list
   elements: str
   sample:
-    - "machine   id  description   client service  last status  since                      waiting jobs"
-    - "--------  --  ------------  --------------  -----------  -------------------------  ------------"
-    - "machine1  1   Esprimo P956  active          job_no       2026-11-21T10:00:00+00:00  0"
+    - "machine   id  description   client service  last status  since (UTC)          waiting"
+    - "--------  --  ------------  --------------  -----------  -------------------  -------"
+    - "machine1  1   Esprimo P956  active          job_no       2026-11-21 10:00:00  0"
 """
 
 import typing as t

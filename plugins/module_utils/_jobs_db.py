@@ -136,8 +136,11 @@ def transaction(params: Mapping[str, t.Any], commit: bool = True, read_only: boo
         level = psycopg.IsolationLevel.REPEATABLE_READ if read_only else psycopg.IsolationLevel.READ_COMMITTED
         connection.isolation_level = level
         connection.read_only = read_only
+        # Lists are joined as wholes. Just after a thousand rows were written the planner knows nothing of them, and
+        # would compare each with each: seconds instead of milliseconds.
         connection.execute(
-            "SELECT set_config('TimeZone', 'UTC', true), set_config('lock_timeout', %s, true)",
+            "SELECT set_config('TimeZone', 'UTC', true), set_config('lock_timeout', %s, true),"
+            " set_config('enable_nestloop', 'off', true)",
             [f"{LOCK_TIMEOUT_SECONDS}s"],
         )
         yield connection
@@ -257,7 +260,7 @@ _CONNECT_ERRORS = [
         ),
     ),
     (
-        r"no pg_hba\.conf entry",
+        r"no pg_hba\.conf entry|pg_hba\.conf rejects",
         (
             "The jobs DB at {server} lets nobody in from this address as user '{user}' to '{db}'. Add this network to"
             " pg_hba.conf; where only TLS is let in, set ssl_mode to require."

@@ -31,9 +31,9 @@ options:
       - The keys of a group, all of them optional, are the following.
       - V(min_hosts) and V(max_hosts) (integers) bound the number of hosts. A group that the inventory does not have
         counts 0 hosts. The defaults are 0 and no bound.
-      - V(roles) (list of strings) names roles whose C(meta/argument_specs.yml), entry point C(main), the variables must fit.
-        Type, choices, elements and suboptions of each option that is set are checked as Ansible does when it calls the role.
-        An option that is C(required) there must be set.
+      - V(roles) (list of strings) names roles whose C(meta/argument_specs.yml), entry point C(main), the variables must
+        fit. Type, choices, elements and suboptions of each option that is set are checked as Ansible does when it calls
+        the role. An option that is C(required) there must be set.
       - V(provided) (list of strings) names options that the playbook itself gives to the roles,
         so they may be missing although they are C(required).
       - V(required) (list of strings) names variables that must be set, and not to V(none) or empty text.
@@ -59,8 +59,8 @@ options:
     type: path
   unknown:
     description:
-      - What to do about a variable that begins with the name of a role and C(_) but is no option of any role, no variable
-        that O(groups) names, and not in O(known). The role with the longest name that fits is named.
+      - What to do about a variable that begins with the name of a role and C(_) but is no option of any role, no
+        variable that O(groups) names, and not in O(known). The role with the longest name that fits is named.
       - V(error) reports it with the other problems, V(warn) prints a warning, V(ignore) does nothing.
       - Variables that begin with C(__) are always ignored.
     type: str

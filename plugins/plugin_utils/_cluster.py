@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import typing as t
+from datetime import datetime, timezone
 
-HEADINGS = ("machine", "id", "description", "client service", "last status", "since", "waiting jobs")
+HEADINGS = ("machine", "id", "description", "client service", "last status", "since (UTC)", "waiting")
 
 
 def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -16,6 +17,13 @@ def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) 
         {"id": hostvars[host]["gmt_machine_id"], "description": hostvars[host]["gmt_machine_description"]}
         for host in hosts
     ]
+
+
+def short_time(timestamp: str | None) -> str | None:
+    """Return an ISO 8601 timestamp in UTC as people read it, to the second."""
+    if timestamp is None:
+        return None
+    return datetime.fromisoformat(timestamp).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def status_rows(
@@ -33,7 +41,7 @@ def status_rows(
             row.get("description", variables["gmt_machine_description"]),
             variables.get("gmt_client_state"),
             row.get("last_status"),
-            row.get("status_since"),
+            short_time(row.get("status_since")),
             row.get("jobs_waiting"),
         )
         result.append(tuple("-" if cell is None else str(cell) for cell in cells))

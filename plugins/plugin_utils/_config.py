@@ -6,7 +6,15 @@
 from __future__ import annotations
 
 import copy
+import re
 import typing as t
+
+# The tool puts these into a connection string as they are, where a space or a quote would end them.
+_DB_KEYS = {
+    "host": "gmt_db_host", "port": "gmt_db_port", "dbname": "gmt_db_name",
+    "user": "gmt_db_user", "password": "gmt_db_password",
+}
+_BREAKS_CONNECTION_STRING = re.compile(r"[\s'\\]")
 
 
 class InvalidConfig(ValueError):
@@ -43,8 +51,9 @@ def overlay(base: dict[str, t.Any], over: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def problems(config: dict[str, t.Any], config_paths: dict[str, str]) -> list[str]:
-    """Return what is wrong with a whole configuration, each with its remedy."""
+def problems(config: dict[str, t.Any], release: dict[str, t.Any]) -> list[str]:
+    """Return what is wrong with a whole configuration, each with its remedy. No value of a secret is in it."""
+    config_paths = release["config_paths"]
     found = []
     machine_id = get_path(config, config_paths["machine_id"])
     if isinstance(machine_id, bool) or not isinstance(machine_id, int):
@@ -61,24 +70,38 @@ def problems(config: dict[str, t.Any], config_paths: dict[str, str]) -> list[str
             f"{config_paths['client_sleep_time']} = {sleep_time!r} is not a number of seconds. "
             "Set gmt_client_sleep_time to a whole number of at least 1."
         )
-    for key in ("host", "user", "dbname", "password", "port"):
-        if get_path(config, f"postgresql.{key}") in (None, ""):
-            found.append(f"postgresql.{key} is empty. Set gmt_db_{'name' if key == 'dbname' else key}.")
+    for key, variable in _DB_KEYS.items():
+        value = get_path(config, f"postgresql.{key}")
+        if value in (None, ""):
+            found.append(f"postgresql.{key} is empty. Set {variable}.")
+        elif _BREAKS_CONNECTION_STRING.search(str(value)):
+            found.append(
+                f"postgresql.{key} has a space, a quote or a backslash, which the tool cannot pass on to PostgreSQL. "
+                f"Choose another {variable}."
+            )
+    for path in release["config_required"]:
+        if get_path(config, path) in (None, False, ""):
+            found.append(f"{path} is not set, and without it a client of {release['release']} ends at once. "
+                         "Set it in gmt_config.")
     return found
 
 
 def build(
     example: dict[str, t.Any],
     values: dict[str, t.Any],
-    config_paths: dict[str, str],
+    release: dict[str, t.Any],
     extra: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     """Return the whole configuration.
 
-    ``values`` are set where ``config_paths`` says; one that is None is left as the example has it, one that the
-    release has no place for is left out. ``extra`` is merged over everything. Raises InvalidConfig.
+    ``values`` are set where the release's ``config_paths`` say; one that is None is left as the example has it, one
+    that the release has no place for is left out. ``extra`` is merged over everything. Raises InvalidConfig.
     """
+    config_paths = release["config_paths"]
     config = copy.deepcopy(example)
+    for path, fix in release["config_fixes"].items():
+        if get_path(config, path) == fix["from"]:
+            set_path(config, path, fix["to"])
     for name, value in values.items():
         if name == "postgresql":
             config[name] = overlay(config.get(name) or {}, value)
@@ -87,7 +110,7 @@ def build(
                 value = {**(get_path(config, config_paths[name]) or {}), **value}
             set_path(config, config_paths[name], copy.deepcopy(value))
     config = overlay(config, extra)
-    found = problems(config, config_paths)
+    found = problems(config, release)
     if found:
         raise InvalidConfig("config.yml would not work: " + " ".join(found))
     return config

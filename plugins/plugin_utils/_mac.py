@@ -1,7 +1,6 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
 """One idea of what a MAC address is, for the filter and for preflight."""
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.converters import to_native
-from ansible.module_utils.errors import ArgumentTypeError, ArgumentValueError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
+from yaml import YAMLError
 
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._mac import normalise_mac
 
@@ -108,14 +108,14 @@ def load_roles(roles_path: str | Path) -> dict[str, Role]:
     roles = {}
     for file in sorted(Path(roles_path).glob("*/meta/argument_specs.yml")):
         try:
-            document = yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+            document = yaml_load(file.read_bytes()) or {}
             entry_points = document["argument_specs"]
             main = entry_points.get("main", {}).get("options") or {}
             names = set()
             for entry_point in entry_points.values():
                 for option, spec in (entry_point.get("options") or {}).items():
                     names.update([option, *(spec.get("aliases") or [])])
-        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, YAMLError, KeyError, TypeError, AttributeError) as error:
             raise BadRequest(f"{file} is not a role's argument specification: {to_native(error)}") from error
         name = file.parent.parent.name
         roles[name] = Role(name, main, frozenset(names))
@@ -301,9 +301,13 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:
             normalise_mac(value)
         except ValueError as error:
             return str(error)
-    if rule.single_line and isinstance(value, str) and any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in value):
+    if rule.single_line and isinstance(value, str) and _breaks_a_line(value):
         return "has a line break or another control character in it. Write it on one line."
     return ""
+
+
+def _breaks_a_line(text: str) -> bool:
+    return any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in text)
 
 
 def is_empty(value: t.Any) -> bool:
@@ -357,7 +361,7 @@ class Preflight:
         self._roles = sorted(roles.values(), key=lambda role: len(role.name), reverse=True)
         self._unknown = unknown
         names = set(known).union(*(role.names for role in roles.values()), *(group.names for group in groups))
-        self._known = {name: None for name in sorted(names)}  # in order, so that a hint is always the same one
+        self._known = dict.fromkeys(sorted(names))  # in order, so that a hint is always the same one
         self._specs = {name: spec for role in roles.values() for name, spec in role.options.items()}
         self._seen: dict[tuple[str, str], dict[Hashable, dict[str, Value]]] = {}
         self._look_alikes: dict[str, str] = {}
@@ -423,7 +427,7 @@ class Preflight:
         return show(value.value, value.secret or is_secret(name, self._specs.get(name), value.value))
 
     def _check_required(self, host: str, group: Group, variables: HostVariables, read: _Read) -> None:
-        wanted = {name: True for name in group.required}  # True: may not be empty text either
+        wanted = dict.fromkeys(group.required, True)  # True: may not be empty text either
         for role in group.roles:
             for name, spec in role.options.items():
                 aliases = spec.get("aliases") or []
@@ -434,7 +438,8 @@ class Preflight:
             if value is None:
                 self.problems.add(host, name, "is not set. Add it to the variables of the host or of its group.")
             elif not (value.problem or value.from_facts):
-                if value.value is None or (refuse_empty_text and is_empty(value.value)):
+                empty = is_empty(value.value) if refuse_empty_text else value.value is None
+                if empty:
                     self.problems.add(host, name, "is empty. Give it a value.")
 
     def _check_exclusive(self, host: str, group: Group, read: _Read) -> None:
@@ -470,9 +475,7 @@ class Preflight:
                 same[host] = value
         return refused
 
-    def _check_roles(
-        self, host: str, group: Group, variables: HostVariables, read: _Read, refused: set[str]
-    ) -> None:
+    def _check_roles(self, host: str, group: Group, variables: HostVariables, read: _Read, refused: set[str]) -> None:
         for role in group.roles:
             for option, spec in role.options.items():
                 for name in (option, *(spec.get("aliases") or [])):
@@ -502,16 +505,14 @@ class Preflight:
             return ""
         hidden = value.secret or is_secret(name, spec, value.value)
         shown = show(value.value, hidden)
-        error = result.errors.errors[0]
-        nested = f" found in {option}" in to_native(error)
-        if type(error) is ArgumentTypeError and not nested:
-            kind = spec.get("type", "str")
-            return f"= {shown} does not fit: role {role.name} needs {_TYPE_IN_WORDS.get(kind, f'the type {kind}')}."
-        if type(error) is ArgumentValueError and not nested and not isinstance(value.value, (list, tuple, Mapping)):
-            choices = ", ".join(show(choice, False) for choice in spec.get("choices", []))
+        kind = spec.get("type", "str")
+        if ArgumentSpecValidator({option: {"type": kind}}).validate({option: value.value}).error_messages:
+            return f"= {shown} is of the wrong type: role {role.name} needs {_TYPE_IN_WORDS.get(kind, kind)}."
+        if spec.get("choices") and not isinstance(value.value, (list, tuple, Mapping)):
+            choices = ", ".join(show(choice, False) for choice in spec["choices"])
             return f"= {shown} is not one of {choices}, which role {role.name} knows."
         if hidden:
-            return f"= {HIDDEN} does not fit the specification of role {role.name}; why is not shown, it has secret parts."
+            return f"= {HIDDEN} does not fit the specification of role {role.name}. Why is hidden too."
         reason = " ".join("; ".join(result.error_messages).split())
         return f"does not fit the specification of role {role.name}: {reason}."
 

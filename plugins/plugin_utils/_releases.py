@@ -40,6 +40,12 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "api_url": "cluster.api_url",
             "metrics_url": "cluster.metrics_url",
         },
+        # Values of the example that do not work as they stand there, by path.
+        "config_fixes": {},
+        # Keys that the example leaves open and the client cannot do without.
+        "config_required": [],
+        # Whether the client takes the DB's port from PGPORT only.
+        "reads_pgport": True,
         # What the machine can be told to do when its queue is empty, and how config.yml spells it.
         "shutdown_values": {"no": False},
         # The service of the instructions of that time.
@@ -61,6 +67,9 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         # SQL files that fill an empty database, in order.
         "schema_files": ["docker/structure.sql"],
     }),
+    ("v0.17", {
+        "reads_pgport": False,
+    }),
     ("v0.19", {
         "jobs_modes": {"run": "run"},
         "sudo": {"maintenance": [{"argv": ["/usr/bin/bash", "{dir}/tools/cluster/cleanup.sh"]}]},
@@ -80,6 +89,8 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "shutdown_on_job_no": "cluster.client.shutdown_on_job_no",
         },
         "shutdown_values": {"poweroff": True},
+        "config_required": [
+            "machine.base_temperature_value", "machine.base_temperature_chip", "machine.base_temperature_feature"],
         "helpers": {"cleanup": {
             "src": "tools/cluster/cleanup_original.sh", "dest": "{dir}/tools/cluster/cleanup.sh"}},
         "sudo": {
@@ -158,6 +169,9 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         },
     }),
     ("v4.0", {
+        # The example's False goes into an integer column, and PostgreSQL refuses it.
+        "config_fixes": {"machine.base_temperature_value": {"from": False, "to": None}},
+        "config_required": [],
         "helpers": {"system_checks": {
             "src": "lib/system_checks_root.py", "dest": "{helpers}/system_checks_root.py"}},
         "sudo": {

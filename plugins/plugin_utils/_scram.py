@@ -1,7 +1,6 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
 """PostgreSQL's SCRAM-SHA-256 verifier, computed with passlib.
 
 Sources:
@@ -32,7 +31,9 @@ import secrets
 import stringprep
 import unicodedata
 
-_VERIFIER = re.compile(r"SCRAM-SHA-256\$([1-9][0-9]{0,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)", re.ASCII)
+_VERIFIER = re.compile(
+    r"SCRAM-SHA-256\$([1-9][0-9]{0,9}):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)", re.ASCII
+)
 _SALT_BYTES = 16  # PostgreSQL's SCRAM_DEFAULT_SALT_LEN
 _MAX_ITERATIONS = 2**31 - 1  # PostgreSQL keeps it in a signed 32-bit integer
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,9 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip(f"no PostgreSQL server programs in {POSTGRES_BIN}/*/bin or PATH")
     # PostgreSQL refuses to run as root; pytest's own tmp_path is closed to everybody else.
     owner = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    drop = {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    drop: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        drop = {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
     base = Path(tempfile.mkdtemp(prefix="pg-"))
     shutil.chown(base, owner)
     base.chmod(0o755)  # other users connect to the socket in it

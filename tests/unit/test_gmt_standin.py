@@ -135,7 +135,8 @@ def old(bare, tmp_path, postgres):
 def new(bare, tmp_path, postgres):
     """A node with v4.1, installed as far as its programs need it."""
     node = Node("v4.1", bare, tmp_path, postgres)
-    node.env["PYTHONPATH"] = str(node.checkout)  # on a real node: gmt-lib.pth in the venv
+    # On a real node a file gmt-lib.pth in the venv does this.
+    node.env["PYTHONPATH"] = os.pathsep.join([str(node.checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
     node.config["postgresql"].update(port=postgres.port, retry_timeout=1)
     node.config["machine"]["base_temperature_value"] = None
     node.config["cluster"]["client"].update(sleep_time_no_job=1, shutdown_on_job_no=False)
@@ -308,7 +309,7 @@ def test_v41_client_without_a_job(new):
 
 
 def test_v41_client_finds_lib_only_through_the_venv(new):
-    del new.env["PYTHONPATH"]
+    new.env["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
     done = new.run("cron/client.py", "--testing")
     assert "ModuleNotFoundError: No module named 'lib'" in done.stderr
 
@@ -506,6 +507,7 @@ def test_v41_providers_can_be_built(new):
 # v0.16 ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="each job calls a root helper, and our sudo makes nobody root")
 def test_v016_jobs_takes_a_project_to_its_end(old):
     project = submit_project(old, "sleep-0.1.yml")
     done = old.run("tools/jobs.py", "project")

@@ -23,11 +23,11 @@ class JobsDB:
         self.name = name
         self.dsn = dsn
         self.login = login
+        self.connection = psycopg.connect(dsn, row_factory=dict_row, autocommit=True)
 
     def sql(self, query: Any, *values: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True) as connection:
-            cursor = connection.execute(query, values or None)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.connection.execute(query, values or None)
+        return cursor.fetchall() if cursor.description else []
 
     def options(self, argument_spec: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Return the options as Ansible hands them to the module: checked, converted, with defaults."""
@@ -46,9 +46,7 @@ class JobsDB:
 
         With `locks` rows that were only locked differ too.
         """
-        tables = [
-            row["name"] for row in self.sql("SELECT relname AS name FROM pg_stat_user_tables ORDER BY 1")
-        ]
+        tables = [row["name"] for row in self.sql("SELECT relname AS name FROM pg_stat_user_tables ORDER BY 1")]
         columns = "ctid::text AS place, xmin::text AS writer, " + ("xmax::text AS locker, " if locks else "")
         found: dict[str, Any] = {name: self.sql(f'SELECT {columns}* FROM "{name}"') for name in tables}
         found["sequence"] = self.sql("SELECT last_value, is_called FROM machines_id_seq")
@@ -72,23 +70,24 @@ def jobs_db_template(postgres: Any) -> Callable[[Path], str]:
 
 @pytest.fixture
 def make_jobs_db(postgres: Any, jobs_db_template: Callable[[Path], str]) -> Iterator[Callable[[Path], JobsDB]]:
-    names = []
+    made: list[JobsDB] = []
 
     def make(structure_sql: Path) -> JobsDB:
         name = f"jobs-db {next(NUMBERS)}"
-        postgres.psql("-c", f'CREATE DATABASE "{name}" TEMPLATE "{jobs_db_template(structure_sql)}"')
-        names.append(name)
+        postgres.psql("-c", f'CREATE DATABASE "{name}" TEMPLATE "{jobs_db_template(structure_sql)}" STRATEGY file_copy')
         login = {
             "login_unix_socket": postgres.host,
             "login_port": postgres.port,
             "login_user": postgres.user,
             "login_db": name,
         }
-        return JobsDB(name, postgres.dsn(f"'{name}'"), login)
+        made.append(JobsDB(name, postgres.dsn(f"'{name}'"), login))
+        return made[-1]
 
     yield make
-    for name in names:
-        postgres.drop_db(name)
+    for db in made:
+        db.connection.close()
+        postgres.drop_db(db.name)
 
 
 @pytest.fixture

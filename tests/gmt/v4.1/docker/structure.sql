@@ -3,7 +3,7 @@ CREATE DATABASE "green-coding";
 
 -- SPDX-License-Identifier: GPL-3.0-or-later
 -- Stand-in for the schema of GMT v4.1: the tables of the cluster and those a database role is granted rights on.
--- Not here: carbondb_* but the raw data, softwares, software_tasks.
+-- Not here: the tables of the dashboard alone (carbondb_* but the raw data, the software view).
 
 CREATE EXTENSION "uuid-ossp";
 CREATE EXTENSION "moddatetime";

@@ -78,7 +78,7 @@ def test_users_may_use_the_machines_and_keep_their_other_capabilities(jobs_db: A
         """ ('ada', 'a', '{"api": {"quotas": {"/v1/job": 5}}, "machines": [77, 2]}'),"""
         """ ('bob', 'b', '{"api": {}, "machines": null}'), ('eve', 'e', '{"x": 1}')"""
     )
-    result = check_and_run(jobs_db, dict(PI, id=7), PI, users=["ada", "bob"])
+    result = check_and_run(jobs_db, {"id": 7, "description": "Pi 7"}, PI, users=["ada", "bob"])
     assert jobs_db.machines_of("ada") == [77, 2, 7]
     assert jobs_db.machines_of("bob") == [2, 7]
     assert jobs_db.machines_of("DEFAULT") == [1]
@@ -159,7 +159,7 @@ def test_thousand_machines_are_a_few_statements_and_no_write_the_second_time(
     result = run(jobs_db, *machines)
     seconds = time.monotonic() - began
     assert len(result["machines"]) == 1000
-    assert len([statement for statement in statements]) <= 12
+    assert len(statements) <= 12
     monkeypatch.undo()
     assert jobs_db.machines_of("DEFAULT") == list(range(1, 1001))
     assert seconds < 5
@@ -468,7 +468,9 @@ REAL_GMT = Path(os.environ.get("GMT_REPO", "/nowhere"))
 
 
 @pytest.mark.skipif(not REAL_GMT.is_dir(), reason="GMT_REPO does not name a local copy of GMT's repository")
-@pytest.mark.parametrize("release", ["v0.16", "v0.18", "v0.19", "v0.22", "v1.0", "v1.4.0", "v2.3", "v2.6", "v3.0", "v4.1"])
+@pytest.mark.parametrize(
+    "release", ["v0.16", "v0.18", "v0.19", "v0.22", "v1.0", "v1.4.0", "v2.3", "v2.6", "v3.0", "v4.1"]
+)
 def test_real_schemas(release: str, tmp_path: Path, make_jobs_db: Any) -> None:
     show = ["git", "-C", str(REAL_GMT), "show", f"{release}:docker/structure.sql"]
     text = subprocess.run(show, check=True, capture_output=True, encoding="utf8").stdout
@@ -503,19 +505,29 @@ def test_as_a_task_with_module_defaults(jobs_db: Any, tmp_path: Path) -> None:
                 dict(task),
                 {"ansible.builtin.assert": {"that": ["result is not changed"]}},
                 dict(info),
-                {"ansible.builtin.assert": {"that": ["read.machines[0].id == 2", "read.machines[0].state == 'unknown'"]}},
+                {
+                    "ansible.builtin.assert": {
+                        "that": ["read.machines[0].id == 2", "read.machines[0].state == 'unknown'"]
+                    }
+                },
             ],
         }
     ]
     playbook = tmp_path / "play.yml"
     playbook.write_text(json.dumps(play), encoding="utf8")
     collections = Path(gmt_machine.__file__).parents[5]
-    environment = dict(
-        os.environ, ANSIBLE_COLLECTIONS_PATH=str(collections), ANSIBLE_CONFIG="/dev/null", ANSIBLE_HOME=str(tmp_path)
-    )
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", "--diff", "-vvv"]
+    environment = dict(os.environ, ANSIBLE_COLLECTIONS_PATH=str(collections), ANSIBLE_HOME=str(tmp_path))
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "--diff",
+        "-vvv",
+    ]
     command += ["-e", f"ansible_python_interpreter={sys.executable}", str(playbook)]
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf8")
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf8")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "hunter2" not in done.stdout
     assert jobs_db.machines() == [(1, SEED, True), (2, "Raspberry Pi 5", True)]

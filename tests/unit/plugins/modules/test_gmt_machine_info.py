@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gmt_machine_info on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES, machine_state
+from ansible_collections.greenlab.cluster.plugins.modules import gmt_machine_info
+
+EARLY, LATE = "2026-01-02T03:04:05+00:00", "2026-02-02T03:04:05.678901+00:00"
+
+
+def read(db: Any, **options: Any) -> list[dict[str, Any]]:
+    """Read twice (the second time as check mode would: there is no difference); nothing may be written."""
+    params = db.options(gmt_machine_info.argument_spec(), **options)
+    before = db.everything(locks=True)
+    result = gmt_machine_info.run(params)
+    assert gmt_machine_info.run(params) == result
+    assert db.everything(locks=True) == before
+    assert not result["changed"]
+    json.dumps(result)
+    return result["machines"]
+
+
+def add_machines(db: Any, *rows: tuple[int, str, bool]) -> None:
+    for row in rows:
+        db.sql("INSERT INTO machines (id, description, available) VALUES (%s, %s, %s)", *row)
+
+
+def test_current_release(jobs_db: Any) -> None:
+    # A server whose operator lives elsewhere still answers in UTC.
+    jobs_db.sql(f"""ALTER DATABASE "{jobs_db.name}" SET timezone = 'America/New_York'""")
+    add_machines(jobs_db, (2, "Pi", False), (3, "new", True))
+    jobs_db.sql("INSERT INTO client_status (machine_id, status_code, created_at) VALUES (2, 'job_start', %s)", LATE)
+    # Rows that came later but are older: a restored backup, a machine with a wrong clock.
+    jobs_db.sql("INSERT INTO client_status (machine_id, status_code, created_at) VALUES (2, 'job_no', %s)", EARLY)
+    jobs_db.sql("INSERT INTO client_status (machine_id, status_code, created_at) VALUES (1, 'warmup', %s)", LATE)
+    jobs_db.sql(
+        "UPDATE machines SET status_code = 'job_start', gmt_hash = '86d4733', updated_at = %s WHERE id = 2", LATE
+    )
+    jobs_db.sql(
+        "INSERT INTO jobs (type, state, machine_id, user_id) VALUES"
+        " ('run', 'WAITING', 2, 1), ('run', 'WAITING', 2, 1), ('run', 'RUNNING', 2, 1), ('run', 'PAUSED', 2, 1),"
+        " ('run', 'FAILED', 2, 1), ('email-simple', 'WAITING', 2, 1), ('run', 'WAITING', 1, 1)"
+    )
+    machines = read(jobs_db)
+    assert [machine["id"] for machine in machines] == [1, 2, 3]
+    assert machines[1] == {
+        "id": 2,
+        "description": "Pi",
+        "available": False,
+        "status_code": "job_start",
+        "status_since": LATE,
+        "last_status": "job_start",
+        "state": "measuring",
+        "jobs_waiting": 2,
+        "jobs_running": 1,
+        "gmt_hash": "86d4733",
+        "updated_at": machines[1]["updated_at"],
+    }
+    assert machines[1]["updated_at"].endswith("+00:00")
+    assert (machines[0]["last_status"], machines[0]["state"], machines[0]["jobs_waiting"]) == ("warmup", "transient", 1)
+    assert machines[2] == {
+        "id": 3,
+        "description": "new",
+        "available": True,
+        "status_code": None,
+        "status_since": None,
+        "last_status": None,
+        "state": "unknown",
+        "jobs_waiting": 0,
+        "jobs_running": 0,
+        "gmt_hash": None,
+        "updated_at": None,
+    }
+
+
+def test_first_release(old_jobs_db: Any) -> None:
+    add_machines(old_jobs_db, (1, "Dell", True), (2, "Pi", True))
+    # Two rows of one moment: the later one counts.
+    old_jobs_db.sql(
+        "INSERT INTO client_status (machine_id, status_code, created_at) VALUES"
+        f" (2, 'job_start', '{LATE}'), (2, 'job_no', '{LATE}'), (NULL, 'job_start', '{LATE}')"
+    )
+    old_jobs_db.sql(
+        "INSERT INTO jobs (type, machine_id, failed, running, last_run) VALUES"
+        " ('project', 2, false, false, NULL), ('project', 2, false, true, now()), ('project', 2, true, true, now()),"
+        " ('project', 2, true, false, now()), ('email', 2, false, false, NULL), ('project', NULL, false, false, NULL)"
+    )
+    assert read(old_jobs_db) == [
+        {
+            "id": number,
+            "description": description,
+            "available": True,
+            "status_code": None,
+            "status_since": since,
+            "last_status": status,
+            "state": state,
+            "jobs_waiting": waiting,
+            "jobs_running": running,
+            "gmt_hash": None,
+            "updated_at": None,
+        }
+        for number, description, since, status, state, waiting, running in [
+            (1, "Dell", None, None, "unknown", 0, 0),
+            (2, "Pi", LATE, "job_no", "idle", 1, 1),
+        ]
+    ]
+
+
+def test_filters(any_jobs_db: Any) -> None:
+    any_jobs_db.sql("DELETE FROM jobs; DELETE FROM machines")
+    add_machines(any_jobs_db, (1, "O'Hara's", True), (2, "Pi", False), (3, "Pi", False))
+
+    def ids(**filters: Any) -> list[int]:
+        return [machine["id"] for machine in read(any_jobs_db, **filters)]
+
+    assert ids() == [1, 2, 3]
+    assert ids(ids=[3, 1, 99999999999]) == [1, 3]
+    assert ids(descriptions=["Pi"]) == [2, 3]
+    assert ids(descriptions=["O'Hara's", "nobody"]) == [1]
+    assert ids(ids=[1, 2], descriptions=["Pi"]) == [2]
+    assert ids(ids=[]) == []
+    assert ids(descriptions=[]) == []
+
+
+def test_number_of_statements_does_not_depend_on_the_machines(jobs_db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs_db.sql(
+        "INSERT INTO machines (id, description) SELECT n, 'Machine ' || n FROM generate_series(2, 1000) AS n;"
+        " INSERT INTO client_status (machine_id, status_code)"
+        " SELECT n, 'job_no' FROM generate_series(1, 1000) AS n, generate_series(1, 5)"
+    )
+    statements = []
+    execute = psycopg.Connection.execute
+    monkeypatch.setattr(
+        psycopg.Connection, "execute", lambda *args, **kw: (statements.append(args[1]), execute(*args, **kw))[1]
+    )
+    machines = gmt_machine_info.run(jobs_db.options(gmt_machine_info.argument_spec()))["machines"]
+    assert len(machines) == 1000
+    assert {machine["state"] for machine in machines} == {"idle"}
+    assert len(statements) == 3  # settings, schema, rows
+
+
+def test_states() -> None:
+    """Every code that a release writes has a state; nothing else has."""
+    codes = (
+        "job_no job_start job_error job_end cooldown warmup reboot cleanup_start cleanup_stop cleanup_end"
+        " maintenance_start maintenance_end maintenance_error"
+        " measurement_control_start measurement_control_end measurement_control_error"
+    )
+    by_state: dict[str, list[str]] = {}
+    for code in codes.split():
+        by_state.setdefault(machine_state(code), []).append(code)
+    assert by_state["measuring"] == ["job_start", "measurement_control_start"]
+    assert by_state["idle"] == ["job_no", "maintenance_error", "measurement_control_error"]
+    assert "unknown" not in by_state
+    assert machine_state(None) == machine_state("") == machine_state("tea_break") == "unknown"
+    assert set(by_state) < set(STATES)

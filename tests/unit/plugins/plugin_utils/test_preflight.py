@@ -1,0 +1,509 @@
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preflight's checks one by one, without Ansible's engine: values in, lines out."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import Value
+
+SPECS = {
+    "gmt": """
+argument_specs:
+  main:
+    options: &options
+      gmt_machine_id: {type: int, required: true}
+      gmt_mode: {type: str, choices: [client, cron], default: client}
+      gmt_tune: {type: bool}
+      gmt_ports: {type: list, elements: int}
+      gmt_config: {type: dict}
+      gmt_old_name: {type: int, aliases: [gmt_older_name]}
+      gmt_pin: {type: int, no_log: true}
+      gmt_db:
+        type: dict
+        options:
+          port: {type: int}
+          mode: {type: str, choices: [a, b]}
+      gmt_login:
+        type: dict
+        options:
+          password: {type: int}
+  absent:
+    options:
+      gmt_keep_data: {type: bool}
+""",
+    "gmt_client": """
+argument_specs:
+  main:
+    options:
+      gmt_client_release: {type: str, required: true}
+""",
+}
+
+
+@pytest.fixture
+def roles(tmp_path: Path) -> dict[str, _preflight.Role]:
+    for name, text in SPECS.items():
+        meta = tmp_path / name / "meta"
+        meta.mkdir(parents=True)
+        (meta / "argument_specs.yml").write_text(text, encoding="utf8")
+    (tmp_path / "without_specs" / "tasks").mkdir(parents=True)
+    return _preflight.load_roles(tmp_path)
+
+
+OMIT = object()
+
+
+class Host(dict[str, t.Any]):
+    """Variables of a host; those that are no Value are wrapped when read."""
+
+    def read(self, name: str) -> Value | None:
+        value = self[name]
+        if value is OMIT:
+            return None
+        return value if isinstance(value, Value) else Value(value)
+
+
+def lines_of(
+    groups: Mapping[str, t.Any],
+    hosts: Mapping[str, Mapping[str, t.Any]],
+    roles: Mapping[str, _preflight.Role] | None = None,
+    members: Mapping[str, list[str]] | None = None,
+    **options: t.Any,
+) -> list[str]:
+    roles = roles or {}
+    check = _preflight.Preflight(_preflight.parse_groups(groups, roles), roles, **options)
+    members = members if members is not None else {group: list(hosts) for group in groups}
+    check.check_sizes(members)
+    for host, variables in hosts.items():
+        check.check_host(host, [group for group, names in members.items() if host in names], Host(variables))
+    check.finish()
+    assert check.checked == len(hosts)
+    return check.problems.lines()
+
+
+def lines_of_values(rule: Mapping[str, t.Any], *values: t.Any) -> list[str]:
+    """Check one variable, x, on as many hosts as there are values."""
+    return lines_of({"g": {"values": {"x": rule}}}, {f"m{i}": {"x": value} for i, value in enumerate(values, 1)})
+
+
+# --- values ---
+
+ID = {"type": "int", "min": 1, "max": 1024, "unique": True}
+
+
+@pytest.mark.parametrize("good", [1, 1024, 17])
+def test_an_id_in_range_passes(good: int) -> None:
+    assert lines_of_values(ID, good) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "line"),
+    [
+        ("one", "= 'one' is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        (True, "= True is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        (1.0, "= 1.0 is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        ([1], "= a list is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        ("$(touch x)", "= '$(touch x)' is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        ("1\n2", "= '1\\n2' is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        ("\u0661", "= '\u0661' is not an integer. Give a whole number from 1 to 1024 without quotes."),
+        ("1", "= '1' is text, not an integer. Remove the quotes."),
+        (0, "= 0 is out of range. Give a whole number from 1 to 1024."),
+        (1025, "= 1025 is out of range. Give a whole number from 1 to 1024."),
+    ],
+)
+def test_an_id_that_is_no_int_or_out_of_range(bad: t.Any, line: str) -> None:
+    assert lines_of_values(ID, bad) == [f"m1: x {line}"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ({"type": "int"}, "Give a whole number without quotes."),
+        ({"type": "int", "min": 3}, "Give a whole number of at least 3 without quotes."),
+        ({"type": "int", "max": 3}, "Give a whole number of at most 3 without quotes."),
+    ],
+)
+def test_the_wanted_range_is_named(rule: dict[str, t.Any], line: str) -> None:
+    assert lines_of_values(rule, "one") == [f"m1: x = 'one' is not an integer. {line}"]
+
+
+def test_digits_of_a_template_that_cannot_return_an_int_pass() -> None:
+    assert lines_of_values(ID, Value("7", digits_are_int=True)) == []
+    assert lines_of_values(ID, Value("1025", digits_are_int=True)) == [
+        "m1: x = '1025' is out of range. Give a whole number from 1 to 1024."
+    ]
+
+
+@pytest.mark.parametrize("not_text", [5, True, 1.5])
+def test_text_must_be_text(not_text: t.Any) -> None:
+    assert lines_of_values({"type": "str"}, not_text) == [f"m1: x = {not_text!r} is not text. Put quotes around it."]
+
+
+@pytest.mark.parametrize("empty", ["", "  \n", None])
+def test_not_empty(empty: str | None) -> None:
+    assert lines_of_values({"type": "str", "not_empty": True}, empty) == ["m1: x is empty. Give it a value."]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb", "a\\nb"),
+        ("a\tb", "a\\tb"),
+        ("a\x1b[31m", "a\\x1b[31m"),
+        ("a\u2028b", "a\\u2028b"),
+        ("a\x85b", "a\\x85b"),
+    ],
+)
+def test_single_line(text: str, shown: str) -> None:
+    assert lines_of_values({"type": "str", "single_line": True}, text) == [
+        f"m1: x = '{shown}' has a line break or another control character in it. Write it on one line."
+    ]
+
+
+@pytest.mark.parametrize("text", ["Maschine № 1 – Küche", 'it\'s "quoted"', "$(touch x)", "{{ 1 }}", "机器"])
+def test_other_hostile_text_is_one_line_and_passes(text: str) -> None:
+    assert lines_of_values({"type": "str", "single_line": True, "not_empty": True, "unique": True}, text) == []
+
+
+def test_a_mac_address_says_why_it_is_refused() -> None:
+    rule = {"type": "mac"}
+    assert lines_of_values(rule, "52:54:00:12:34:56", "52-54-00-12-34-56", "525400123456") == []
+    assert lines_of_values(rule, "00:00:00:00:00:00") == [
+        "m1: x = '00:00:00:00:00:00' is the all-zero MAC address, which no network card has. "
+        "Write the card's own address."
+    ]
+    assert lines_of_values(rule, 8041827012) == [
+        "m1: x = 8041827012 is not text, so it is no MAC address. Put quotes around the address."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "shown"),
+    [
+        (ID, (3, 3), "3"),
+        ({"type": "mac", "unique": True}, ("52:54:00:12:34:AB", "5254001234ab"), "'52:54:00:12:34:AB'"),
+        ({"type": "str", "unique": True}, (" Straße", "STRASSE "), "' Straße'"),
+        ({"type": "str", "unique": True}, ("\u00e9", "e\u0301"), "'\u00e9'"),
+        ({"unique": True}, ([1, {"a": 2}], [1, {"a": 2}]), "a list"),
+    ],
+)
+def test_two_hosts_with_one_value_are_one_line(rule: dict[str, t.Any], values: tuple[t.Any, ...], shown: str) -> None:
+    assert lines_of_values(rule, *values) == [f"m1, m2: x = {shown} is used by 2 hosts. Give each host its own."]
+
+
+def test_an_int_and_the_same_number_in_quotes_are_both_told() -> None:
+    assert lines_of_values(ID, 3, "3") == [
+        "m1, m2: x = 3 is used by 2 hosts. Give each host its own.",
+        "m2: x = '3' is text, not an integer. Remove the quotes.",
+    ]
+
+
+def test_values_that_are_not_set_or_empty_are_no_duplicates() -> None:
+    groups = {"g": {"values": {"x": {"unique": True}}}}
+    assert lines_of(groups, {"m1": {}, "m2": {}, "m3": {"x": ""}, "m4": {"x": None}, "m5": {"x": ""}}) == []
+
+
+def test_unique_holds_within_a_group() -> None:
+    groups = {name: {"values": {"ansible_host": {"unique": True}}} for name in ("db", "machines")}
+    hosts = {"server": {"ansible_host": "10.0.0.1"}, "machine1": {"ansible_host": "10.0.0.1"}}
+    assert lines_of(groups, hosts, members={"db": ["server"], "machines": ["machine1"]}) == []
+
+
+# --- required, exclusive, sizes ---
+
+
+def test_required_is_set_and_not_empty() -> None:
+    groups = {"g": {"required": ["a_password", "b"], "values": {"b": {"type": "str", "not_empty": True}}}}
+    hosts = {"m1": {"b": ""}, "m2": {"a_password": None, "b": "x"}, "m3": {"a_password": "x", "b": "y"}}
+    assert lines_of(groups, hosts) == [
+        "m1: a_password is not set. Add it to the variables of the host or of its group.",
+        "m1: b is empty. Give it a value.",
+        "m2: a_password is empty. Give it a value.",
+    ]
+
+
+def test_a_template_that_omits_the_value_leaves_it_unset() -> None:
+    assert lines_of({"g": {"required": ["b"]}}, {"m1": {"b": OMIT}}) == [
+        "m1: b is not set. Add it to the variables of the host or of its group."
+    ]
+
+
+@pytest.mark.parametrize("on", [True, "yes", "client", 1, ["x"]])
+def test_at_most_one_of_an_exclusive_set(on: t.Any) -> None:
+    groups = {"g": {"exclusive": [["client_enabled", "cron_enabled"]]}}
+    assert lines_of(groups, {"m1": {"client_enabled": on, "cron_enabled": True}}) == [
+        "m1: client_enabled and cron_enabled exclude each other. Keep one and set the rest to false."
+    ]
+
+
+@pytest.mark.parametrize("off", [False, "no", "false", "", " ", None, 0, []])
+def test_false_and_empty_values_exclude_nothing(off: t.Any) -> None:
+    groups = {"g": {"exclusive": [["client_enabled", "cron_enabled", "third"]]}}
+    assert lines_of(groups, {"m1": {"client_enabled": off, "cron_enabled": True}}) == []
+
+
+def test_number_of_hosts() -> None:
+    groups = {"db": {"min_hosts": 1, "max_hosts": 1}, "machines": {"min_hosts": 2}, "wake": {"max_hosts": 1}, "x": None}
+    hosts: dict[str, dict[str, t.Any]] = {"s1": {}, "s2": {}, "m1": {}}
+    assert lines_of(groups, hosts, members={"db": ["s1", "s2"], "machines": ["m1"]}) == [
+        "group db has 2 hosts (s1, s2), but may have at most 1. Take the others out of it.",
+        "group machines has 1 hosts, but needs at least 2 hosts. Add hosts to the group machines.",
+    ]
+    assert lines_of(groups, hosts, members={}) == [
+        "group db is missing. Add a group db with at least 1 host to the inventory.",
+        "group machines is missing. Add a group machines with at least 2 hosts to the inventory.",
+    ]
+
+
+# --- roles ---
+
+
+def role_lines(roles: Mapping[str, _preflight.Role], **variables: t.Any) -> list[str]:
+    groups = {"g": {"roles": ["gmt"]}}
+    return lines_of(groups, {"m1": {"gmt_machine_id": 1, **variables}}, roles)
+
+
+def test_what_core_coerces_passes(roles: dict[str, _preflight.Role]) -> None:
+    good = {
+        "gmt_machine_id": "1",
+        "gmt_mode": "cron",
+        "gmt_tune": "yes",
+        "gmt_ports": "1,2",
+        "gmt_config": {"any": ["thing"]},
+        "gmt_db": {"port": "5432"},
+        "gmt_older_name": 3,
+        "gmt_keep_data": "x",
+        "gmt_pin": None,
+    }
+    assert role_lines(roles, **good) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("gmt_tune", "maybe", "= 'maybe' is of the wrong type: role gmt needs true or false."),
+        ("gmt_config", 3, "= 3 is of the wrong type: role gmt needs a dictionary."),
+        ("gmt_ports", {"a": 1}, "= a dictionary is of the wrong type: role gmt needs a list."),
+        ("gmt_older_name", "$(touch x)", "= '$(touch x)' is of the wrong type: role gmt needs a whole number."),
+        ("gmt_mode", "Cron", "= 'Cron' is not one of 'client', 'cron', which role gmt knows."),
+        ("gmt_pin", "1234x", "= (hidden) is of the wrong type: role gmt needs a whole number."),
+        (
+            "gmt_login",
+            {"password": "s3cret"},
+            "= (hidden) does not fit the specification of role gmt. Why is hidden too.",
+        ),
+    ],
+)
+def test_a_value_that_does_not_fit_the_role(
+    roles: dict[str, _preflight.Role], variable: str, value: t.Any, line: str
+) -> None:
+    assert role_lines(roles, **{variable: value}) == [f"m1: {variable} {line}"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("gmt_ports", [1, "two"], ("role gmt", "gmt_ports", "int")),
+        ("gmt_db", {"port": "x"}, ("role gmt", "port", "int", "gmt_db")),
+        ("gmt_db", {"mode": "c"}, ("role gmt", "mode", "a, b", "gmt_db")),
+        ("gmt_db", {"prot": 1}, ("role gmt", "prot", "port")),
+    ],
+)
+def test_elements_and_suboptions_are_told_in_cores_words(
+    roles: dict[str, _preflight.Role], variable: str, value: t.Any, words: tuple[str, ...]
+) -> None:
+    (line,) = role_lines(roles, **{variable: value})
+    assert line.startswith(f"m1: {variable} does not fit the specification of role gmt: ")
+    assert all(word in line for word in words), line
+
+
+def test_required_options_of_a_role(roles: dict[str, _preflight.Role]) -> None:
+    hosts = {"m1": {}, "m2": {"gmt_machine_id": None}}
+    groups = {"g": {"roles": ["gmt", "gmt_client"], "provided": ["gmt_client_release"]}}
+    assert lines_of(groups, hosts, roles) == [
+        "m1: gmt_machine_id is not set. Add it to the variables of the host or of its group.",
+        "m2: gmt_machine_id is empty. Give it a value.",
+    ]
+
+
+def test_one_fault_of_one_variable_is_told_once(roles: dict[str, _preflight.Role]) -> None:
+    groups = {"g": {"roles": ["gmt"], "required": ["gmt_machine_id"], "values": {"gmt_machine_id": ID}}}
+    (line,) = lines_of(groups, {"m1": {"gmt_machine_id": "one"}}, roles)
+    assert line.startswith("m1: gmt_machine_id = 'one' is not an integer.")
+
+
+def test_hosts_outside_a_group_are_left_alone(roles: dict[str, _preflight.Role]) -> None:
+    groups = {"g": {"roles": ["gmt"], "required": ["x"], "values": {"x": ID}}}
+    assert lines_of(groups, {"m1": {"gmt_tune": "maybe", "x": "one"}}, roles, members={"g": []}) == []
+
+
+# --- look-alikes ---
+
+
+def test_a_misspelt_variable_gets_a_suggestion(roles: dict[str, _preflight.Role]) -> None:
+    hosts = {
+        "m1": {
+            "gmt_mashine_id": 1,
+            "gmt_client_relase": "v4.1",
+            "gmt_nothing_like_it_at_all": 1,
+            "gmt_x\nyz.z": 1,
+            "gmt_keep_data": True,  # of the entry point absent
+            "gmt_older_name": 1,  # an alias
+            "gmt_by_the_playbook": 1,
+            "gmt_for_a_playbook": 1,
+            "__gmt_private": 1,
+            "gmtx": 1,
+            "other_mashine_id": 1,
+        }
+    }
+    groups = {"g": {"values": {"gmt_by_the_playbook": {}}}}
+    assert lines_of(groups, hosts, roles, known=["gmt_for_a_playbook"]) == [
+        "m1: gmt_client_relase is no option of role gmt_client. Did you mean gmt_client_release?",
+        "m1: gmt_mashine_id is no option of role gmt. Did you mean gmt_machine_id?",
+        "m1: gmt_nothing_like_it_at_all is no option of role gmt. Remove it, or see the role's documentation.",
+        "m1: gmt_x\\nyz.z is no option of role gmt. Remove it, or see the role's documentation.",
+    ]
+
+
+def test_look_alikes_can_be_warnings_or_ignored(roles: dict[str, _preflight.Role]) -> None:
+    for unknown, warnings in (("warn", 1), ("ignore", 0)):
+        check = _preflight.Preflight([], roles, unknown)
+        check.check_host("m1", [], Host(gmt_mashine_id=1))
+        assert check.problems.lines() == []
+        assert len(check.warnings.lines()) == warnings
+
+
+# --- unreadable values, secrets, form ---
+
+
+def test_a_value_that_cannot_be_read_is_told_once_and_not_checked_further(roles: dict[str, _preflight.Role]) -> None:
+    groups = {
+        "g": {
+            "roles": ["gmt"],
+            "required": ["gmt_machine_id"],
+            "values": {"gmt_machine_id": ID},
+            "exclusive": [["gmt_machine_id", "gmt_tune"]],
+        }
+    }
+    unreadable = Value(problem="cannot be read: 'vault_x' is undefined. Define it or correct the name.")
+    assert lines_of(groups, {"m1": {"gmt_machine_id": unreadable, "gmt_tune": True}}, roles) == [
+        "m1: gmt_machine_id cannot be read: 'vault_x' is undefined. Define it or correct the name."
+    ]
+
+
+def test_a_value_made_from_facts_passes_unless_it_has_a_rule(roles: dict[str, _preflight.Role]) -> None:
+    hosts = {"m1": {"gmt_machine_id": Value(from_facts=True), "x": Value(from_facts=True)}}
+    groups = {"g": {"roles": ["gmt"], "required": ["gmt_machine_id", "x"], "values": {"x": {"unique": True}}}}
+    assert lines_of(groups, hosts, roles) == [
+        "m1: x is made from facts, which are not known before the host is contacted. Write the value."
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gmt_db_password", "API_TOKEN", "my_secret", "ssh_private_key", "tls_key", "become_pass", "vault_x", "passphrase"],
+)
+def test_secrets_are_known_by_their_name_and_hidden(name: str) -> None:
+    groups = {"g": {"values": {name: {"type": "int", "unique": True}}}}
+    lines = lines_of(groups, {"m1": {name: "s3cret"}, "m2": {name: "s3cret"}})
+    assert lines == [
+        f"m1, m2: {name} = (hidden) is not an integer. Give a whole number without quotes.",
+        f"m1, m2: {name} = (hidden) is used by 2 hosts. Give each host its own.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["gmt_keyboard", "monkey", "passenger", "gmt_machine_id", "bypass_proxy"])
+def test_other_names_are_not_hidden(name: str) -> None:
+    assert not _preflight.is_secret(name)
+
+
+def test_a_value_out_of_a_vault_is_hidden() -> None:
+    assert lines_of({"g": {"values": {"x": ID}}}, {"m1": {"x": Value("s3cret", secret=True)}}) == [
+        "m1: x = (hidden) is not an integer. Give a whole number from 1 to 1024 without quotes."
+    ]
+
+
+def test_a_container_with_a_secret_in_it_is_hidden(roles: dict[str, _preflight.Role]) -> None:
+    (line,) = role_lines(roles, gmt_db={"port": "x", "extra": [{"password": "s3cret"}]})
+    assert "s3cret" not in line and "hidden" in line
+
+
+def test_a_long_value_is_cut() -> None:
+    (line,) = lines_of_values({"type": "int"}, "x" * 1000)
+    assert "x..." in line and len(line) < 200
+
+
+def test_lines_are_sorted_by_host_then_variable_in_natural_order() -> None:
+    groups = {"g": {"values": {"b": {"type": "int"}, "a": {"type": "int"}}}}
+    hosts = {f"machine{i}": {"b": f"b{i}", "a": f"a{i}"} for i in (10, 2, 1)}
+    assert [line.split(" =")[0] for line in lines_of(groups, hosts)] == [
+        "machine1: a",
+        "machine1: b",
+        "machine2: a",
+        "machine2: b",
+        "machine10: a",
+        "machine10: b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(1, "m1"), (2, "m1, m2"), (3, "m1, m2, m3"), (4, "m1, m2 and 2 more"), (1000, "m1, m2 and 998 more")],
+)
+def test_one_fault_of_many_hosts_is_one_line(count: int, shown: str) -> None:
+    groups = {"g": {"values": {"x": {"type": "int"}}}}
+    assert lines_of(groups, {f"m{i}": {"x": "one"} for i in range(count, 0, -1)}) == [
+        f"{shown}: x = 'one' is not an integer. Give a whole number without quotes."
+    ]
+
+
+# --- what the playbook gets wrong ---
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"g": {"role": ["gmt"]}}, "groups.g: .*role"),
+        ({"g": []}, "groups.g must be a dictionary"),
+        ({"g": {"roles": ["gtm"]}}, "groups.g.roles: there is no role gtm"),
+        ({"g": {"roles": ["without_specs"]}}, "there is no role without_specs"),
+        ({"g": {"values": {"x": {"type": "float"}}}}, "groups.g.values.x: .*int, mac, str"),
+        ({"g": {"values": {"x": {"uniq": True}}}}, "groups.g.values.x: .*uniq"),
+        ({"g": {"values": {"x": {"min": 1}}}}, "groups.g.values.x: min and max need type: int"),
+        ({"g": {"max_hosts": "many"}}, "groups.g: .*max_hosts"),
+    ],
+)
+def test_a_wrong_request_is_refused(roles: dict[str, _preflight.Role], groups: t.Any, message: str) -> None:
+    with pytest.raises(_preflight.BadRequest, match=message):
+        _preflight.parse_groups(groups, roles)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "argument_specs: [", "argument_specs: {main: [1]}"])
+def test_a_broken_specification_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "broken/meta").mkdir(parents=True)
+    (tmp_path / "broken/meta/argument_specs.yml").write_text(text, encoding="utf8")
+    with pytest.raises(_preflight.BadRequest, match=r"broken/meta/argument_specs\.yml is not a role's argument"):
+        _preflight.load_roles(tmp_path)
+
+
+def test_a_repeated_value_is_validated_once(roles: dict[str, _preflight.Role], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    validate = _preflight.ArgumentSpecValidator.validate
+    monkeypatch.setattr(
+        _preflight.ArgumentSpecValidator,
+        "validate",
+        lambda self, *args: calls.append(args) or validate(self, *args),
+    )
+    groups = _preflight.parse_groups({"g": {"roles": ["gmt"]}}, roles)
+    calls.clear()
+    check = _preflight.Preflight(groups, roles)
+    for i in range(100):
+        check.check_host(f"m{i}", ["g"], Host(gmt_machine_id=1, gmt_mode="client"))
+    assert len(calls) == 2
