@@ -108,6 +108,8 @@ class _Host:
         secret = any(_is_encrypted(self._raw.get(n)) or _preflight.is_secret(n) for n in names)
         try:
             value = self._templar.template(raw)
+            if _is_encrypted(value):  # ansible-core 2.18 decrypts as late as this
+                value = str(value)
         except Exception as error:  # a filter or a lookup may raise anything
             if type(error).__name__ == "AnsibleValueOmittedError":
                 return None
@@ -116,8 +118,6 @@ class _Host:
             return _preflight.Value(problem=_why(error, secret), secret=secret)
         if isinstance(value, str) and value and value == self._raw.get("omit"):  # ansible-core 2.18
             return None
-        if _is_encrypted(value):  # ansible-core 2.18 decrypts as late as this
-            value = str(value)
         return _preflight.Value(value, secret=secret, digits_are_int=value is not raw and not self._keeps_types)
 
     @property
@@ -146,11 +146,11 @@ class _Host:
 def _why(error: Exception, secret: bool) -> str:
     """Say why a value could not be templated; the text of an error may have a secret in it."""
     message = " ".join(str(error).split())
-    if "decrypt" in message.lower():
-        return "cannot be decrypted. Give the vault's password with --ask-vault-pass or --vault-id."
     undefined = _UNDEFINED.search(message)
     if undefined:
         return f"cannot be read: {undefined[0].rstrip('.')}. Define it or correct the name."
+    if "decrypt" in message.lower():
+        return "cannot be decrypted. Give the vault's password with --ask-vault-pass or --vault-id."
     if "recursi" in message.lower():
         return "cannot be read: its template refers to itself. Write the value."
     if secret:

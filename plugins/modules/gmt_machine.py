@@ -180,7 +180,6 @@ import typing as t
 import unicodedata
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     MissingLibrary,
@@ -554,8 +553,10 @@ _MACHINES_OF_USER = "COALESCE(NULLIF(users.capabilities->'machines', 'null'), '[
 def _grant(connection: Connection, members: Sequence[Row], ids: Sequence[int]) -> list[Row]:
     """Add what is missing of the ids to the users' capabilities; return the users who were written."""
     sql = load_psycopg().sql
+    # EXCEPT hashes both lists; NOT IN on the row's own list would compare each with each.
     missing = sql.SQL(
-        "unnest(%(ids)s::int[]) AS id WHERE to_jsonb(id) NOT IN (SELECT jsonb_array_elements({machines}))"
+        "(SELECT to_jsonb(id) AS id FROM unnest(%(ids)s::int[]) AS id"
+        " EXCEPT SELECT jsonb_array_elements({machines})) AS missing"
     ).format(machines=sql.SQL(_MACHINES_OF_USER))
     query = sql.SQL(
         """

@@ -117,7 +117,8 @@ def is_built(image: str, digest: str) -> bool:
 
 def build(image: str, suite: str, files: dict[str, str], digest: str) -> None:
     """Bootstrap Debian into a tar archive and import it."""
-    packages = [line for line in files["packages"].split("\n") if line and not line.startswith("#")]
+    lines = [line.partition("#")[0].split() for line in files["packages"].splitlines()]
+    packages = [name for name, *suites in filter(None, lines) if not suites or suite in suites]
     with tempfile.TemporaryDirectory(prefix="greenlab-image-") as folder:
         work = Path(folder)
         for name, text in files.items():

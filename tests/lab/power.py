@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's mains and reset button: switches a rebooting node on again.
 
-``power.py start LAB FOLDER`` leaves a daemon behind (one a lab: a second start changes nothing),
-``power.py stop LAB FOLDER`` ends it. FOLDER holds its lock, pid and log.
+``power.py start FOLDER`` leaves a daemon behind (one a lab: a second start changes nothing),
+``power.py stop FOLDER …`` ends it. FOLDER is named like its lab and holds the daemon's lock, pid and log.
 
 A container ends when its init ends: exit status 129 says "reboot", 130 "power off" (reboot(2) in a
 pid namespace kills init with SIGHUP or SIGINT). podman restarts neither, a real computer the first.
@@ -73,34 +73,45 @@ def daemonise(log: Path) -> None:
         os.dup2(out.fileno(), 2)
 
 
+def start_daemon(folder: Path) -> None:
+    """Become the lab's daemon, unless there is one."""
+    handle, ours = open_lock(folder / "power.pid")
+    print("started" if ours else "unchanged", flush=True)
+    if not ours:
+        return
+    daemonise(folder / "power.log")
+    handle.truncate(0)
+    handle.write(str(os.getpid()))
+    handle.flush()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    while True:
+        watch(f"greenlab.lab={folder.name}")
+        time.sleep(1)
+
+
+def stop_daemon(folder: Path) -> bool:
+    """End the lab's daemon and wait for its end; tell whether there was one."""
+    if not (folder / "power.pid").exists():
+        return False
+    handle, ours = open_lock(folder / "power.pid")
+    if ours:
+        return False
+    handle.seek(0)
+    os.kill(int(handle.read()), signal.SIGTERM)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return True
+
+
 def main() -> None:
-    """Start or stop the daemon."""
+    """Start or stop daemons and print what was done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("start", "stop"))
-    parser.add_argument("lab")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", metavar="FOLDER", type=Path, nargs="+")
     args = parser.parse_args()
-    args.folder.mkdir(parents=True, exist_ok=True)
-    handle, ours = open_lock(args.folder / "power.pid")
-
-    if args.action == "stop":
-        if not ours:
-            handle.seek(0)
-            os.kill(int(handle.read()), signal.SIGTERM)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        print("unchanged" if ours else "stopped")
-        return
-
-    print("started" if ours else "unchanged", flush=True)
-    if ours:
-        daemonise(args.folder / "power.log")
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-        while True:
-            watch(f"greenlab.lab={args.lab}")
-            time.sleep(1)
+    if args.action == "start":
+        start_daemon(args.folders[0].resolve())
+    else:
+        print("stopped" if any([stop_daemon(folder) for folder in args.folders]) else "unchanged")
 
 
 if __name__ == "__main__":

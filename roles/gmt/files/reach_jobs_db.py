@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Log in to the jobs DB as the client will. Runs in the tool's own environment; prints one line when it cannot."""
+"""Log in to the jobs DB as the client will, with the configuration on standard input (JSON).
 
+Runs in the tool's own environment on the machine, before config.yml is written. Prints one line when it cannot.
+"""
+
+import json
 import sys
 
 import psycopg
-import yaml
 
-with open(sys.argv[1], encoding="utf-8") as file:
-    config = yaml.safe_load(file)
+config = json.load(sys.stdin)
 db = config["postgresql"]
 where = f"the jobs DB {db['dbname']} at {db['host']}:{db['port']} as {db['user']}"
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""config.yml: nothing of the example is lost, what is set comes out as it went in, what would not work is refused."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible_collections.greenlab.cluster.plugins.filter.gmt_config import gmt_config
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _config, _releases
+
+EXAMPLES = pathlib.Path(__file__).parents[3] / "gmt"
+HOSTILE = ['say "hi"', "a # b", "key: value", "$(touch /tmp/x)", "{{ 7 * 7 }}", "Größe ☀", "no", "007", "- item", " x "]
+
+
+def example(release):
+    return yaml.safe_load((EXAMPLES / release / "config.yml.example").read_text(encoding="utf-8"))
+
+
+def values(**changes):
+    base = {
+        "machine_id": 7,
+        "machine_description": "Esprimo P956",
+        "client_sleep_time": 60,
+        "error_log_file": None,
+        "shutdown_on_job_no": False,
+        "postgresql": {"host": "db", "port": 5432, "dbname": "green-coding", "user": "client", "password": "secret"},
+    }
+    return {**base, **changes}
+
+
+def keys(config, prefix=""):
+    for key, value in config.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{key}.")
+
+
+@pytest.mark.parametrize(
+    ("release", "sleep_time"), [("v0.16", "client.sleep_time"), ("v4.1", "cluster.client.sleep_time_no_job")]
+)
+def test_values_stand_where_the_release_reads_them(release, sleep_time):
+    config = gmt_config(example(release), values(), _releases.merged(release))
+    assert config["machine"]["id"] == 7
+    assert config["postgresql"]["password"] == "secret"
+    assert _config.get_path(config, sleep_time) == 60
+
+
+@pytest.mark.parametrize("release", ["v0.16", "v4.1"])
+def test_no_key_of_the_example_is_lost(release):
+    config = gmt_config(example(release), values(), _releases.merged(release))
+    assert set(keys(example(release))) <= set(keys(config))
+
+
+def test_what_a_release_has_no_place_for_is_left_out():
+    config = gmt_config(example("v0.16"), values(), _releases.merged("v0.16"))
+    assert "shutdown_on_job_no" not in config["client"]
+    assert "client" not in config["cluster"]
+
+
+def test_the_examples_temperature_that_the_database_refuses_is_mended():
+    record = _releases.merged("v4.1")
+    assert example("v4.1")["machine"]["base_temperature_value"] is False
+    assert gmt_config(example("v4.1"), values(), record)["machine"]["base_temperature_value"] is None
+    warm = gmt_config(example("v4.1"), values(), record, {"machine": {"base_temperature_value": 40}})
+    assert warm["machine"]["base_temperature_value"] == 40
+
+
+def test_a_releases_own_necessities_are_asked_for():
+    record = _releases.merged("v2.6")
+    with pytest.raises(AnsibleFilterError, match=r"machine.base_temperature_value is not set.*Set it in gmt_config"):
+        gmt_config(example("v4.1"), values(), record)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_survives_the_round_trip(text):
+    config = gmt_config(
+        example("v4.1"), values(machine_description=text), _releases.merged("v4.1"), {"machine": {"note": text}}
+    )
+    again = yaml.safe_load(yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+    assert again == config
+    assert again["machine"]["description"] == text
+
+
+def test_providers_given_replace_those_of_their_architecture_only():
+    mine = {"linux": {"psu_energy_ac_mcp_machine": {"sampling_rate": 99}}}
+    config = gmt_config(example("v4.1"), values(metric_providers=mine), _releases.merged("v4.1"))
+    providers = config["measurement"]["metric_providers"]
+    assert providers["linux"] == mine["linux"]
+    assert providers["common"] == example("v4.1")["measurement"]["metric_providers"]["common"]
+
+
+def test_extra_keys_are_merged_over_everything():
+    config = gmt_config(
+        example("v4.1"), values(), _releases.merged("v4.1"), {"cluster": {"client": {"jobs_processing": "fifo"}}}
+    )
+    assert config["cluster"]["client"]["jobs_processing"] == "fifo"
+    assert config["cluster"]["client"]["sleep_time_no_job"] == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"machine_id": "7"}, "machine.id = '7' is not an integer"),
+        ({"machine_id": True}, "machine.id = True is not an integer"),
+        ({"machine_description": "  "}, "machine.description is empty. Set gmt_machine_description."),
+        ({"client_sleep_time": 0}, "sleep_time_no_job = 0 is not a number of seconds"),
+        ({"postgresql": {"password": ""}}, "postgresql.password is empty. Set gmt_db_password."),
+        ({"postgresql": {"password": "two words"}}, "postgresql.password has a space, a quote or a backslash"),
+        ({"postgresql": {"password": "it's"}}, "postgresql.password has a space, a quote or a backslash"),
+    ],
+)
+def test_what_would_not_work_is_refused(change, message):
+    base = values()
+    if "postgresql" in change:
+        change = {"postgresql": {**base["postgresql"], **change["postgresql"]}}
+    with pytest.raises(AnsibleFilterError) as error:
+        gmt_config(example("v4.1"), {**base, **change}, _releases.merged("v4.1"))
+    assert message in str(error.value)
+    assert "two words" not in str(error.value) and "it's" not in str(error.value)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(AnsibleFilterError) as error:
+        gmt_config({}, values(machine_id=None, machine_description=""), _releases.merged("v4.1"))
+    assert "machine.id" in str(error.value) and "machine.description" in str(error.value)
