@@ -61,8 +61,8 @@ options:
 requirements:
   - psycopg 3.1 or newer on the host where the module runs (Debian and Ubuntu package C(python3-psycopg))
 notes:
-  - One call is one connection and one transaction. Call it once with a list, not once for each machine, and run it where
-    it disturbs nobody, on the server of the jobs DB or on the control node, never on a measuring machine.
+  - One call is one connection and one transaction. Call it once with a list, not once for each machine, and run it
+    where it disturbs nobody, on the server of the jobs DB or on the control node, never on a measuring machine.
   - Knows the schemas of GMT v0.16 to v4.1. Tables and columns that a release lacks are left out; a schema that is
     none of theirs is an error.
 attributes:

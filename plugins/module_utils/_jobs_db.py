@@ -73,9 +73,9 @@ def load_psycopg() -> t.Any:
     """Import psycopg only when a connection is wanted: the import alone costs a fifth of a second."""
     reason = "to talk to the jobs DB (Debian and Ubuntu: python3-psycopg; PyPI: psycopg[binary])"
     try:
-        import psycopg
-        import psycopg.rows
-        import psycopg.sql
+        import psycopg  # noqa: PLC0415
+        import psycopg.rows  # noqa: PLC0415
+        import psycopg.sql  # noqa: PLC0415
     except ImportError as exc:
         raise MissingLibrary(missing_required_lib("psycopg", reason=reason), traceback.format_exc()) from exc
     found = tuple(int(part) for part in re.findall(r"\d+", psycopg.__version__)[:2])
@@ -284,8 +284,8 @@ _CONNECT_ERRORS = [
     (
         r"certificate|SSL|TLS",
         (
-            "No trusted TLS connection to the jobs DB at {server} (ssl_mode {ssl_mode}). Check ca_cert, the name and the"
-            " date of the server's certificate, and that the server has TLS switched on."
+            "No trusted TLS connection to the jobs DB at {server} (ssl_mode {ssl_mode}). Check ca_cert, the name and"
+            " the date of the server's certificate, and that the server has TLS switched on."
         ),
     ),
     (

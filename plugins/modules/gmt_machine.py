@@ -2,6 +2,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Register or retire measurement machines in the jobs DB, all of them in one transaction."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ module: gmt_machine
 short_description: Register or retire measurement machines in the jobs DB of a GMT cluster
 version_added: 0.1.0
 description:
-  - Writes a list of machines to the C(machines) table of the Green Metrics Tool (GMT), and their ids to the capabilities of
-    the API users who may submit jobs for them. All of it is one transaction; a thousand machines are a few statements.
+  - Writes a list of machines to the C(machines) table of the Green Metrics Tool (GMT), and their ids to the
+    capabilities of the API users who may submit jobs for them.
+  - All of it is one transaction; a thousand machines are a few statements.
   - GMT needs the row before the machine's client starts, since the client's first status refers to it.
-  - GMT itself lets two machines have one description, and lets the last one who registers an id win. This module does not.
+  - GMT itself lets two machines have one description, and lets the last one who registers an id win; this module does
+    not.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
 attributes:
@@ -41,11 +44,11 @@ options:
         required: true
       description:
         description:
-          - Name that users see and choose, C(machine.description) in C(config.yml). Unique in the whole table, also against
-            retired machines.
+          - Name that users see and choose, C(machine.description) in C(config.yml). Unique in the whole table, also
+            against retired machines.
           - One line of text, not empty, without control characters and without blanks at its ends.
-          - Required for O(state=present). For O(state=retired) it may be left out; when given it must be that of the row,
-            which protects from retiring the wrong machine.
+          - Required for O(state=present). For O(state=retired) it may be left out; when given it must be that of the
+            row, which protects from retiring the wrong machine.
         type: str
       available:
         description:
@@ -58,8 +61,8 @@ options:
   state:
     description:
       - V(present) registers the machines.
-      - V(retired) makes them unavailable and takes their ids out of the capabilities of every user, not only of O(users).
-        The row remains, since results refer to it. Jobs that wait for the machine are kept and returned.
+      - V(retired) makes them unavailable and takes their ids out of the capabilities of every user, not only of
+        O(users). The row remains, since results refer to it. Jobs that wait for the machine are kept and returned.
       - Retiring an id that is not registered is a warning, not an error.
     type: str
     choices: [present, retired]
@@ -75,7 +78,8 @@ options:
     default: [DEFAULT]
   takeover:
     description:
-      - Whether an id that is registered with another description may be renamed. Its old results then show the new name.
+      - Whether an id that is registered with another description may be renamed. Its old results then show the new
+        name.
       - Not needed for machine 1 as GMT's own seed data has it (C(Local machine) or C(Development machine for testing)),
         as long as no job (but the seed's demo job), run, status or watchlist entry refers to it.
     type: bool
@@ -206,11 +210,12 @@ SEED_DESCRIPTIONS = ("Local machine", "Development machine for testing")
 # Tables whose rows show that a machine was used, as far as a release has them.
 TRACES = ("jobs", "runs", "projects", "client_status", "watchlist", "timeline_projects")
 
-# Any number will do, as long as nobody else in this database takes it: the first four bytes of sha256("greenlab.cluster").
+# Any number will do that nobody else in this database takes: the first four bytes of sha256("greenlab.cluster").
 LOCK_KEY = 0x91FFC845
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
+    """Return the options of the module."""
     return dict(
         jobs_db_argument_spec(),
         machines={
@@ -283,6 +288,7 @@ def register(
     schema: Schema,
     machines: Sequence[Mapping[str, t.Any]],
     users: Sequence[str],
+    *,
     takeover: bool,
     commit: bool,
 ) -> dict[str, t.Any]:
@@ -494,7 +500,8 @@ def _check_outcome(machines: Sequence[Mapping[str, t.Any]], after: Sequence[Row]
     """GMT's clients register themselves without a lock; a clash with one of them must not pass unseen."""
     found = {row["id"]: row["description"] for row in after}
     clashes = [
-        f"Machine {machine['id']} was registered as {found.get(machine['id'])!r} by somebody else at this moment; run again."
+        f"Machine {machine['id']} was registered as {found.get(machine['id'])!r} by somebody else at this moment;"
+        " run again."
         for machine in machines
         if found.get(machine["id"]) != machine["description"]
     ]
@@ -655,10 +662,13 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
         schema = read_schema(connection, params)
         if state == "retired":
             return retire(connection, schema, machines)
-        return register(connection, schema, machines, params["users"], params["takeover"], commit=not check_mode)
+        return register(
+            connection, schema, machines, params["users"], takeover=params["takeover"], commit=not check_mode
+        )
 
 
 def main() -> None:
+    """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = run(module.params, module.check_mode)

@@ -2,6 +2,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the machines of a cluster and what they do, all of them in one statement."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ module: gmt_machine_info
 short_description: Read the machines of a GMT cluster and what they do from the jobs DB
 version_added: 0.1.0
 description:
-  - Returns the rows of the C(machines) table of the Green Metrics Tool (GMT) with the newest status and the number of jobs
-    of each machine. Reads the database only and never contacts a machine, so it cannot disturb a measurement.
+  - Returns the rows of the C(machines) table of the Green Metrics Tool (GMT) with the newest status and the number of
+    jobs of each machine.
+  - Reads the database only and never contacts a machine, so it cannot disturb a measurement.
   - One statement, whatever the number of machines.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
@@ -156,6 +158,7 @@ COLUMNS = [
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
+    """Return the options of the module."""
     return dict(
         jobs_db_argument_spec(),
         ids={"type": "list", "elements": "int"},
@@ -235,6 +238,7 @@ def run(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def main() -> None:
+    """Run the module."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     try:
         result = run(module.params)

@@ -63,6 +63,8 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "python": "3.10",
         # Debian packages: what every machine needs, and what the metric providers are built with or run.
         "packages": ["git", "gcc", "make", "libc6-dev", "python3-venv"],
+        # Whether maintenance sets the clock through systemd, and fails where no service does that.
+        "needs_time_service": False,
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev"],
         # SQL files that fill an empty database, in order.
         "schema_files": ["docker/structure.sql"],
@@ -139,6 +141,11 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "sudo": {"poweroff": [{"argv": ["/usr/bin/systemctl", "poweroff"]}]},
     }),
     ("v2.2", {
+        # Maintenance fails, and the client sleeps for hours, where e2scrub_all (which asks for lvm2) or logrotate is
+        # missing; a machine that is too cold is warmed up with killall's help.
+        "packages": [
+            "git", "gcc", "make", "libc6-dev", "python3-venv", "e2fsprogs", "lvm2", "logrotate", "psmisc"],
+        "needs_time_service": True,
         "helpers": {"cleanup": {
             "src": "tools/cluster/cleanup_original.py", "dest": "{dir}/tools/cluster/cleanup.py"}},
         "sudo": {"maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.py"]}]},
@@ -169,6 +176,9 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         },
     }),
     ("v4.0", {
+        "packages": [
+            "git", "gcc", "make", "libc6-dev", "python3-venv", "e2fsprogs", "lvm2", "logrotate", "psmisc", "pciutils",
+            "usbutils"],
         # The example's False goes into an integer column, and PostgreSQL refuses it.
         "config_fixes": {"machine.base_temperature_value": {"from": False, "to": None}},
         "config_required": [],

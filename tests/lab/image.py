@@ -61,7 +61,7 @@ def debian_sources(suite: str, mirror: str, etc_apt: Path = Path("/etc/apt")) ->
     signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
     if mirror:
         return [f"deb {signed}{mirror} {suite} main", f"deb {signed}{mirror} {suite}-updates main"]
-    wanted = {}
+    wanted: dict[str, str] = {}
     for uri, suites, components in apt_sources(etc_apt):
         for name in suites:
             found = re.fullmatch(rf"(?:{'|'.join(SUITES)}|stable)(-updates|-security)?", name)
@@ -125,14 +125,22 @@ def build(image: str, suite: str, files: dict[str, str], digest: str) -> None:
             (work / name).write_text(text)
         (work / "customize").chmod(0o755)
         bootstrap = [
-            *AS_ROOT, "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=tar",
+            *AS_ROOT,
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=minbase",
+            "--format=tar",
             "--skip=cleanup/apt/lists",  # so that `apt install` in a node needs no update first
             f"--include={','.join(packages)}",
             f"--aptopt={work / 'apt.conf'}",
-            '--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-exclude=/usr/share/man/*',
-            '--dpkgopt=path-exclude=/usr/share/locale/*',
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
             f'--customize-hook="{work}/customize" "$1" "{work}"',
-            suite, str(work / "root.tar"), str(work / "sources.list"),
+            suite,
+            str(work / "root.tar"),
+            str(work / "sources.list"),
         ]
         subprocess.run(bootstrap, check=True, stdout=sys.stderr)
         labels = {HASH_LABEL: digest, "greenlab.image": suite}
@@ -140,7 +148,8 @@ def build(image: str, suite: str, files: dict[str, str], digest: str) -> None:
         changes += ['CMD=["/usr/local/sbin/lab-init"]', "STOPSIGNAL=SIGRTMIN+3"]
         subprocess.run(
             [*AS_ROOT, "podman", "import", "--quiet", *(f"--change={c}" for c in changes), work / "root.tar", image],
-            check=True, stdout=sys.stderr,
+            check=True,
+            stdout=sys.stderr,
         )
 
 
@@ -158,6 +167,9 @@ def main() -> None:
         print("unchanged")
         return
     build(args.image, args.suite, files, digest)
+    # What the name belonged to before; prune spares images that a node still uses.
+    prune = [*AS_ROOT, "podman", "image", "prune", "--force", f"--filter=label=greenlab.image={args.suite}"]
+    subprocess.run(prune, check=True, stdout=sys.stderr)
     print("built")
 
 

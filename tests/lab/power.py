@@ -37,13 +37,15 @@ def start(names: list[str]) -> None:
         podman("start", *names)
 
 
-def watch(label: str) -> None:
-    """Start nodes as they reboot, for as long as podman tells about them."""
+def watch(label: str, pid_file: Path) -> None:
+    """Start nodes as they reboot, for as long as podman tells about them and the lab's folder is there."""
     start(podman("ps", "--all", "--quiet", f"--filter=label={label}", f"--filter=exited={REBOOT}"))
     events = ["podman", "events", "--format=json", "--filter=event=died", f"--filter=label={label}"]
     with subprocess.Popen(events, stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout or ():
+                if not pid_file.exists():
+                    sys.exit("the lab's folder is gone")
                 event = json.loads(line)
                 if event.get("ContainerExitCode") == REBOOT:
                     start([event["Name"]])
@@ -85,7 +87,7 @@ def start_daemon(folder: Path) -> None:
     handle.flush()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     while True:
-        watch(f"greenlab.lab={folder.name}")
+        watch(f"greenlab.lab={folder.name}", folder / "power.pid")
         time.sleep(1)
 
 

@@ -106,3 +106,17 @@ def old_jobs_db(make_jobs_db: Callable[[Path], JobsDB]) -> JobsDB:
 @pytest.fixture(params=["v0.16", "v4.1"])
 def any_jobs_db(request: pytest.FixtureRequest, make_jobs_db: Callable[[Path], JobsDB]) -> JobsDB:
     return make_jobs_db(STAND_IN / f"{request.param}/docker/structure.sql")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Everything that a connection executes from now on, the test's own statements too."""
+    seen: list[Any] = []
+    execute = psycopg.Connection.execute
+
+    def record(connection: Any, query: Any, *args: Any, **options: Any) -> Any:
+        seen.append(query)
+        return execute(connection, query, *args, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", record)
+    return seen

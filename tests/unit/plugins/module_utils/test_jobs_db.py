@@ -111,20 +111,24 @@ def test_no_right_to_connect(jobs_db: Any, roles: None) -> None:
 def test_unreachable_server(jobs_db: Any, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    for where in ({"login_host": "127.0.0.1", "login_unix_socket": ""}, {"login_unix_socket": str(tmp_path)}):
+    places: list[dict[str, Any]] = [
+        {"login_host": "127.0.0.1", "login_unix_socket": ""},
+        {"login_unix_socket": str(tmp_path)},
+    ]
+    for where in places:
         message = failure(jobs_db, login_port=port, **where)
         assert f"port {port} cannot be reached. Check that PostgreSQL runs and listens there" in message
 
 
 def test_hanging_server_is_given_up(jobs_db: Any) -> None:
     with server_that_answers(None) as port:
-        tcp = {"login_host": "127.0.0.1", "login_unix_socket": "", "login_port": port}
+        tcp: dict[str, Any] = {"login_host": "127.0.0.1", "login_unix_socket": "", "login_port": port}
         assert "cannot be reached" in failure(jobs_db, connect_timeout=2, **tcp)
 
 
 def test_tls_is_asked_for_and_not_there(jobs_db: Any) -> None:
     with server_that_answers(b"N") as port:
-        tcp = {"login_host": "127.0.0.1", "login_unix_socket": "", "login_port": port}
+        tcp: dict[str, Any] = {"login_host": "127.0.0.1", "login_unix_socket": "", "login_port": port}
         message = failure(jobs_db, ssl_mode="require", **tcp)
         assert "No trusted TLS connection to the jobs DB" in message
         assert "(ssl_mode require)" in message

@@ -147,20 +147,15 @@ def test_empty_list(any_jobs_db: Any) -> None:
 
 
 def test_thousand_machines_are_a_few_statements_and_no_write_the_second_time(
-    jobs_db: Any, monkeypatch: pytest.MonkeyPatch
+    jobs_db: Any, statements: list[Any]
 ) -> None:
     machines = [{"id": number, "description": f"Machine {number}"} for number in range(1, 1001)]
-    statements = []
-    execute = psycopg.Connection.execute
-    monkeypatch.setattr(
-        psycopg.Connection, "execute", lambda *args, **kw: (statements.append(args[1]), execute(*args, **kw))[1]
-    )
+    statements.clear()
     began = time.monotonic()
     result = run(jobs_db, *machines)
     seconds = time.monotonic() - began
     assert len(result["machines"]) == 1000
     assert len(statements) <= 12
-    monkeypatch.undo()
     assert jobs_db.machines_of("DEFAULT") == list(range(1, 1001))
     assert seconds < 5
     before = jobs_db.everything(locks=True)
@@ -419,7 +414,7 @@ def test_clients_are_not_kept_waiting(jobs_db: Any) -> None:
     params = jobs_db.options(gmt_machine.argument_spec(), machines=[DELL, dict(PI, available=False)])
     with _jobs_db.transaction(params) as connection:
         schema = _jobs_db.read_schema(connection, params)
-        result = gmt_machine.register(connection, schema, params["machines"], ["DEFAULT"], False, True)
+        result = gmt_machine.register(connection, schema, params["machines"], ["DEFAULT"], takeover=False, commit=True)
         assert result["changed"]
         jobs_db.sql(
             "SET lock_timeout = '2s'; INSERT INTO client_status (status_code, machine_id) VALUES ('job_start', 2),"
