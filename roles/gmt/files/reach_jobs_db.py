@@ -33,7 +33,9 @@ except psycopg.OperationalError as error:
         remedy = "Is the server up, gmt_db_host right, and the port open between them?"
     sys.exit(f"The machine cannot reach {where}: {reason}. {remedy}")
 except psycopg.Error as error:
-    sys.exit(f"The machine reaches {where} but may not read it: {' '.join(str(error).split())}. Set the server up anew.")
+    reason = " ".join(str(error).split())
+    sys.exit(f"The machine reaches {where} but may not read it: {reason}. Set the server up anew.")
 
 if row is None:
-    sys.exit(f"Machine {config['machine']['id']} has no row in {where}. Register it (playbook site) before its client starts.")
+    machine_id = config["machine"]["id"]
+    sys.exit(f"Machine {machine_id} has no row in {where}. Register it (playbook site) before its client starts.")
