@@ -11,23 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 import traceback
 import typing as t
 
 from ansible.module_utils.basic import missing_required_lib
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import psycopg
 
     Row = dict[str, t.Any]
     Connection = psycopg.Connection[Row]
+    Result = t.TypeVar("Result")
 
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 # What we read or write of GMT's schema. Other tables are of no concern to us.
-TABLES = ["machines", "jobs", "runs", "projects", "client_status", "users", "watchlist", "timeline_projects"]
+TABLES = ["machines", "jobs", "runs", "projects", "client_status", "users", "watchlist", "timeline_projects", "categories"]
 
 # Every release since v0.15 has these; without them it is not a jobs DB.
 REQUIRED_COLUMNS = {
@@ -39,11 +41,21 @@ REQUIRED_COLUMNS = {
 # Long enough for another operator's batch, short enough not to hang behind a forgotten session.
 LOCK_TIMEOUT_SECONDS = 30
 
+# Any number will do that nobody else in this database takes: the first four bytes of sha256("greenlab.cluster").
+LOCK_KEY = 0x91FFC845
+
+# A server that restarts takes a moment; the second try of a report waits that long for it.
+PAUSE_BEFORE_REPEATING_SECONDS = 1.0
+
 MINIMUM_PSYCOPG = (3, 1)
 
 
 class JobsDBError(Exception):
     """What is wrong with the jobs DB or the request, and what to do: ready to be shown to the operator."""
+
+
+class ConnectionLost(JobsDBError):
+    """The connection broke in the middle of the transaction; whether it was committed is not known."""
 
 
 class MissingLibrary(JobsDBError):
@@ -118,11 +130,15 @@ def connection_parameters(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 @contextlib.contextmanager
-def transaction(params: Mapping[str, t.Any], commit: bool = True, read_only: bool = False) -> Iterator[Connection]:
+def transaction(
+    params: Mapping[str, t.Any], commit: bool = True, read_only: bool = False, safe_to_repeat: bool = True
+) -> Iterator[Connection]:
     """Open a connection for exactly one transaction; rows are dicts.
 
     With `commit=False` (check mode) the same statements run and are rolled back, so what they returned is the truth.
-    An error of any kind rolls everything back. Errors of psycopg become `JobsDBError`.
+    An error of any kind rolls everything back. Errors of psycopg become `JobsDBError`. Nothing that writes is tried
+    twice: when the connection breaks at the commit, nobody knows whether it took place. `safe_to_repeat` only chooses
+    what the operator is told then.
     """
     psycopg = load_psycopg()
     where = connection_parameters(params)
@@ -149,9 +165,61 @@ def transaction(params: Mapping[str, t.Any], commit: bool = True, read_only: boo
         else:
             connection.rollback()
     except psycopg.Error as exc:
-        raise JobsDBError(_explain_statement_error(exc, params)) from exc
+        raise _statement_error(exc, params, safe_to_repeat or not commit) from exc
     finally:
         connection.close()
+
+
+def report(params: Mapping[str, t.Any], work: Callable[[Connection, Schema], Result]) -> Result:
+    """Return what `work` reads, all of it at one moment; when the connection breaks, begin once more.
+
+    For reading only: nothing can be done twice.
+    """
+    for last_try in (False, True):
+        try:
+            with transaction(params, commit=False, read_only=True) as connection:
+                return work(connection, read_schema(connection, params))
+        except ConnectionLost:
+            if last_try:
+                raise
+            time.sleep(PAUSE_BEFORE_REPEATING_SECONDS)
+    raise AssertionError("unreachable")
+
+
+def take_turns(connection: Connection) -> None:
+    """Let operators write one after the other, until the end of the transaction.
+
+    Not LOCK TABLE: clients write their status to the same tables and must never wait for us.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+
+
+def new_ids(connection: Connection, table: str, count: int, commit: bool) -> list[int]:
+    """Return the ids of the next `count` rows of a table.
+
+    A rollback does not give numbers back to a sequence, so check mode only looks which ones would come.
+    """
+    if commit:
+        query = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) AS id FROM generate_series(1, %s)"
+        return sorted(row["id"] for row in connection.execute(query, [table, count]))
+    sql = load_psycopg().sql
+    sequence = connection.execute(
+        """
+        SELECT namespaces.nspname AS schema, classes.relname AS name, sequences.seqincrement AS step
+        FROM pg_catalog.pg_class AS classes
+        JOIN pg_catalog.pg_namespace AS namespaces ON namespaces.oid = classes.relnamespace
+        JOIN pg_catalog.pg_sequence AS sequences ON sequences.seqrelid = classes.oid
+        WHERE classes.oid = pg_get_serial_sequence(%s, 'id')::regclass
+        """,
+        [table],
+    ).fetchone()
+    assert sequence is not None, f"{table}.id has no sequence"
+    name = sql.Identifier(sequence["schema"], sequence["name"])
+    query = sql.SQL("SELECT last_value, is_called FROM {0}").format(name)
+    state = connection.execute(query).fetchone()
+    assert state is not None
+    first = state["last_value"] + (sequence["step"] if state["is_called"] else 0)
+    return [first + place * sequence["step"] for place in range(count)]
 
 
 class Schema:
@@ -348,18 +416,26 @@ _CONNECTION_LOST = (
     " that PostgreSQL runs and run again: repeating is safe."
 )
 
+_CONNECTION_LOST_UNSAFE = (
+    "The connection to the jobs DB at {server} was lost in the middle of the call. Half a change is never kept, but all"
+    " of it may have been: check that PostgreSQL runs and look with gmt_job_info before you run again, repeating is not"
+    " safe."
+)
 
-def _explain_statement_error(exc: psycopg.Error, params: Mapping[str, t.Any]) -> str:
+
+def _statement_error(exc: psycopg.Error, params: Mapping[str, t.Any], safe_to_repeat: bool) -> JobsDBError:
     psycopg = load_psycopg()
     state = exc.sqlstate or ""
+    kind = JobsDBError
     if state in _STATEMENT_ERRORS:
         advice = _STATEMENT_ERRORS[state]
     elif isinstance(exc, psycopg.OperationalError) and (not state or state[:2] in ("08", "57")):
-        advice = _CONNECTION_LOST
+        kind = ConnectionLost
+        advice = _CONNECTION_LOST if safe_to_repeat else _CONNECTION_LOST_UNSAFE
     else:
         advice = "The jobs DB '{db}' at {server} refused a statement" + (f" (SQLSTATE {state})." if state else ".")
     said = _without_password(" ".join((exc.diag.message_primary or str(exc)).split()), params)
-    return (
+    return kind(
         advice.format(
             server=_server(params),
             user=params["login_user"],

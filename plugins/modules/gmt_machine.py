@@ -181,9 +181,9 @@ waiting_jobs:
 
 import json
 import typing as t
-import unicodedata
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     MissingLibrary,
@@ -192,8 +192,10 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     jobs_db_argument_spec,
     load_psycopg,
     read_schema,
+    take_turns,
     transaction,
 )
+from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_line
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -209,9 +211,6 @@ SEED_DESCRIPTIONS = ("Local machine", "Development machine for testing")
 
 # Tables whose rows show that a machine was used, as far as a release has them.
 TRACES = ("jobs", "runs", "projects", "client_status", "watchlist", "timeline_projects")
-
-# Any number will do that nobody else in this database takes: the first four bytes of sha256("greenlab.cluster").
-LOCK_KEY = 0x91FFC845
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
@@ -255,7 +254,7 @@ def problems_of_list(machines: Sequence[Mapping[str, t.Any]], state: str) -> lis
             if state == "present":
                 problems.append(f"Machine {machine_id} has no description; give it one.")
             continue
-        flaw = _flaw_of_description(description)
+        flaw = flaw_of_line(description)
         if flaw:
             problems.append(f"Machine {machine_id}: the description {description!r} {flaw}.")
         elif holder_of.setdefault(description, machine_id) != machine_id:
@@ -272,17 +271,6 @@ def problems_of_list(machines: Sequence[Mapping[str, t.Any]], state: str) -> lis
     return problems
 
 
-def _flaw_of_description(description: str) -> str | None:
-    if not description.strip():
-        return "is empty; give it a name"
-    # Line breaks would end up in config.yml, unit files and logs; NUL and lone surrogates PostgreSQL cannot store.
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in description):
-        return "holds a line break or another control character; write it as one line of text"
-    if description != description.strip():
-        return "begins or ends with a blank, which makes two names look alike; remove it"
-    return None
-
-
 def register(
     connection: Connection,
     schema: Schema,
@@ -293,7 +281,7 @@ def register(
     commit: bool,
 ) -> dict[str, t.Any]:
     """Register the machines; raise `JobsDBError` with all conflicts at once before anything is written."""
-    _lock(connection)
+    take_turns(connection)
     known = {row["id"]: row for row in _rows_like(connection, machines)}
     problems = _conflicts(connection, schema, machines, known, takeover)
     members = _members(connection, users) if schema.has("users") else []
@@ -324,7 +312,7 @@ def register(
 
 def retire(connection: Connection, schema: Schema, machines: Sequence[Mapping[str, t.Any]]) -> dict[str, t.Any]:
     """Make the machines unavailable and unusable for everybody; return the jobs that still wait for them."""
-    _lock(connection)
+    take_turns(connection)
     ids = sorted(machine["id"] for machine in machines)
     known = {row["id"]: row for row in _rows(connection, ids)}
     problems = [
@@ -364,14 +352,6 @@ def retire(connection: Connection, schema: Schema, machines: Sequence[Mapping[st
             f"No machine is registered with id {', '.join(map(str, unknown))}: there was nothing to retire."
         ]
     return result
-
-
-def _lock(connection: Connection) -> None:
-    """Let operators write one after the other, until the end of the transaction.
-
-    Not LOCK TABLE: clients write their status to the same table and must never wait for us.
-    """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
 
 
 def _rows(connection: Connection, ids: Sequence[int]) -> list[Row]:

@@ -126,6 +126,7 @@ import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     MissingLibrary,

@@ -40,7 +40,7 @@ options:
       - V(exclusive) (list of lists of strings) names variables of which at most one may be set on a host.
         V(false), V(none), empty text and words such as V(no) count as not set.
       - V(values) (dictionary) has rules by name of the variable. A variable that is not set passes all of them.
-      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line) and V(unique).
+      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line), V(matches), V(remedy) and V(unique).
       - With V(type=int) the value must be a whole number, a boolean or a number in quotes is an error.
         V(min) and V(max) bound it.
       - With V(type=str) the value must be text.
@@ -48,6 +48,7 @@ options:
         see P(greenlab.cluster.mac_address#filter).
       - With V(not_empty=true) the value must not be V(none), empty or white space.
       - With V(single_line=true) it must not have a line break or another control character in it.
+      - With V(matches), a regular expression of Python, the whole value must match it. The error ends with V(remedy).
       - With V(unique=true) no two hosts of the group may have the same value. Numbers are compared by value,
         MAC addresses in their normal form, other text without regard to case and to white space around it.
     type: dict

@@ -106,9 +106,10 @@ def build(
         if name == "postgresql":
             config[name] = overlay(config.get(name) or {}, value)
         elif value is not None and name in config_paths:
-            if isinstance(value, dict):  # metric providers: each architecture given replaces the example's
-                value = {**(get_path(config, config_paths[name]) or {}), **value}
-            set_path(config, config_paths[name], copy.deepcopy(value))
+            path, new = config_paths[name], copy.deepcopy(value)
+            if isinstance(new, dict):  # metric providers: each architecture given replaces the example's
+                new = {**(get_path(config, path) or {}), **new}
+            set_path(config, path, new)
     config = overlay(config, extra)
     found = problems(config, release)
     if found:

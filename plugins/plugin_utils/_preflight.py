@@ -53,7 +53,9 @@ _GROUP_SPEC: dict[str, t.Any] = {
 _RULE_SPEC: dict[str, t.Any] = {
     "max": {"type": "int"},
     "min": {"type": "int"},
+    "matches": {"type": "str"},
     "not_empty": {"type": "bool", "default": False},
+    "remedy": {"type": "str", "default": ""},
     "single_line": {"type": "bool", "default": False},
     "type": {"type": "str", "choices": ["int", "mac", "str"]},
     "unique": {"type": "bool", "default": False},
@@ -132,6 +134,8 @@ class Rule:
     not_empty: bool
     single_line: bool
     unique: bool
+    matches: str | None = None
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,9 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
             r = _validated(rule or {}, _RULE_SPEC, f"groups.{name}.values.{variable}")
             if (r["min"], r["max"]) != (None, None) and r["type"] != "int":
                 raise BadRequest(f"groups.{name}.values.{variable}: min and max need type: int.")
-            rules[str(variable)] = Rule(r["type"], r["min"], r["max"], r["not_empty"], r["single_line"], r["unique"])
+            rules[str(variable)] = Rule(
+                r["type"], r["min"], r["max"], r["not_empty"], r["single_line"], r["unique"], r["matches"], r["remedy"]
+            )
         parsed.append(
             Group(
                 name=str(name),
@@ -280,7 +286,7 @@ def _range_in_words(rule: Rule) -> str:
     return f" of at most {rule.maximum}" if rule.maximum is not None else ""
 
 
-def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:
+def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  # noqa: PLR0911 one return an error
     """Return what is wrong with a value and what to write, or an empty string."""
     if rule.not_empty and is_empty(value):
         return "is empty. Give it a value."
@@ -303,6 +309,8 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:
             return str(error)
     if rule.single_line and isinstance(value, str) and _breaks_a_line(value):
         return "has a line break or another control character in it. Write it on one line."
+    if rule.matches is not None and not re.fullmatch(rule.matches, str(value)):
+        return f"is not of the right form. {rule.remedy}".strip()
     return ""
 
 

@@ -237,10 +237,13 @@ def merged(release: str) -> dict[str, t.Any]:
     wanted = parse(release)
     if wanted < parse(RELEASES[0][0]):
         raise UnknownRelease(f"{release} is too old: cluster mode begins with {RELEASES[0][0]}.")
-    record: dict[str, t.Any] = {"release": release, "helpers_dir": HELPERS_DIR}
+    record: dict[str, t.Any] = {}
     for since, changes in RELEASES:
         if parse(since) <= wanted:
             record = _merge(record, changes)
+    names = {changes["service"]["name"] for _since, changes in RELEASES if "name" in changes.get("service", {})}
+    # What a machine may still have from another release.
+    record |= {"release": release, "helpers_dir": HELPERS_DIR, "service_names": sorted(names)}
     return copy.deepcopy(record)
 
 

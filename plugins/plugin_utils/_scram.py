@@ -136,7 +136,8 @@ def _checked_password(password: object) -> str:
 
 def _keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
     try:
-        from passlib.crypto.digest import compile_hmac, pbkdf2_hmac
+        # Whoever uses no passwords needs no passlib.
+        from passlib.crypto.digest import compile_hmac, pbkdf2_hmac  # noqa: PLC0415
     except ImportError as error:
         raise _missing_passlib(error) from error
     salted_password = pbkdf2_hmac("sha256", normalise_password(password), salt, iterations)

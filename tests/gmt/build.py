@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the bare git repository of the GMT stand-in: ``build.py DEST.git``.
 

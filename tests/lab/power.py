@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The lab's mains and reset button: switches a rebooting node on again.
 
@@ -113,7 +112,8 @@ def main() -> None:
     if args.action == "start":
         start_daemon(args.folders[0].resolve())
     else:
-        print("stopped" if any([stop_daemon(folder) for folder in args.folders]) else "unchanged")
+        stopped = [stop_daemon(folder) for folder in args.folders]
+        print("stopped" if any(stopped) else "unchanged")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Postgres:
     def psql(self, *args: str, db: str = "postgres", stdin: str | None = None) -> str:
         """Run psql with `args` (or a script on stdin), fail on the first SQL error, return the bare output."""
         command = [str(self.bin_dir / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(db), *args]
-        done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf8")
+        done = subprocess.run(command, input=stdin, capture_output=True, encoding="utf8", check=False)
         assert done.returncode == 0, f"psql {args}: {done.stderr}"
         return done.stdout
 
@@ -101,7 +101,9 @@ def postgres() -> Iterator[Postgres]:
 
     def run(program: str, *args: str) -> None:
         command = [str(bin_dir / program), "-D", str(base / "data"), *args]
-        done = subprocess.run(command, cwd=base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **drop)
+        done = subprocess.run(
+            command, check=False, cwd=base, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **drop
+        )
         assert done.returncode == 0, f"{command}: {done.stdout}"
 
     settings = (

@@ -98,7 +98,9 @@ class Node:
         """Run one of the checkout's programs to its end."""
         self.write_config()
         argv = [sys.executable, *command]
-        return subprocess.run(argv, cwd=self.checkout, env=self.env, capture_output=True, encoding="utf8", timeout=60)
+        return subprocess.run(
+            argv, check=False, cwd=self.checkout, env=self.env, capture_output=True, encoding="utf8", timeout=60
+        )
 
     def start(self, program: str) -> subprocess.Popen:
         """Start an endless program in a private view of the machine, see OVERLAY."""
@@ -156,7 +158,8 @@ def private_mounts(tmp_path):
     """Skip where we may not give a process its own view of /usr/bin."""
     probe = f"mount -t overlay overlay -o lowerdir={tmp_path}:/usr/bin /usr/bin"
     try:
-        done = subprocess.run(["unshare", "--mount", "sh", "-c", probe], capture_output=True, encoding="utf8")
+        argv = ["unshare", "--mount", "sh", "-c", probe]
+        done = subprocess.run(argv, capture_output=True, encoding="utf8", check=False)
     except FileNotFoundError:
         pytest.skip("no program unshare")
     if done.returncode != 0:
@@ -222,7 +225,7 @@ def test_changed_tree_is_built_again_and_junk_is_not_a_change(tmp_path):
 
 def test_two_builds_at_once(tmp_path):
     command = [sys.executable, GMT / "build.py", tmp_path / "gmt.git"]
-    builds = [subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf8") for _ in range(4)]
+    builds = [subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf8") for _build in range(4)]
     assert sorted(done.communicate()[0].strip() for done in builds) == ["built", *["unchanged"] * 3]
     assert [path.name for path in tmp_path.iterdir()] == ["gmt.git"]
 
@@ -230,7 +233,7 @@ def test_two_builds_at_once(tmp_path):
 def test_foreign_directory_is_not_replaced(tmp_path):
     git("init", "--quiet", "--bare", tmp_path / "precious.git")
     command = [sys.executable, GMT / "build.py", tmp_path / "precious.git"]
-    done = subprocess.run(command, capture_output=True, encoding="utf8")
+    done = subprocess.run(command, capture_output=True, encoding="utf8", check=False)
     assert done.returncode != 0
     assert "is not a GMT stand-in" in done.stderr
     assert git("tag", cwd=tmp_path / "precious.git") == ""
@@ -318,7 +321,7 @@ def test_v41_config_can_live_elsewhere(new, tmp_path):
     new.write_config()
     (new.checkout / "config.yml").rename(tmp_path / "other.yml")
     argv = [sys.executable, "cron/client.py", "--testing", "--config-override", str(tmp_path / "other.yml")]
-    assert subprocess.run(argv, cwd=new.checkout, env=new.env).returncode == 0
+    assert subprocess.run(argv, cwd=new.checkout, env=new.env, check=False).returncode == 0
     assert new.statuses() == ["job_no"]
 
 
@@ -495,11 +498,11 @@ def test_v41_providers_can_be_built(new):
     rapl = new.checkout / "metric_providers/cpu/energy/rapl/msr/component"
 
     def make(directory):
-        return subprocess.run(["make", "-C", directory], env=new.env, capture_output=True, encoding="utf8")
+        return subprocess.run(["make", "-C", directory], env=new.env, capture_output=True, encoding="utf8", check=False)
 
     for directory in (new.checkout / "lib/c", procfs, rapl):
         assert make(directory).returncode == 0
-    assert subprocess.run([procfs / "metric-provider-binary"], capture_output=True).returncode == 0
+    assert subprocess.run([procfs / "metric-provider-binary"], capture_output=True, check=False).returncode == 0
     assert new.sudo_log() == ["chown root:root metric-provider-binary", "chmod u+s metric-provider-binary"]
     assert git("status", "--short", cwd=new.checkout) == ""
 

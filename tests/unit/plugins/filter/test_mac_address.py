@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.greenlab.cluster.plugins.filter.mac_address import FilterModule
 
 mac_address = FilterModule().filters()["mac_address"]

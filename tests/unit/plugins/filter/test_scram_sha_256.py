@@ -19,9 +19,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible.errors import AnsibleFilterError
+from psycopg import sql
+
 from ansible_collections.greenlab.cluster.plugins.filter.scram_sha_256 import FilterModule
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _scram
-from psycopg import sql
 
 scram_sha_256 = FilterModule().filters()["scram_sha_256"]
 

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+
 from ansible_collections.greenlab.cluster.plugins.doc_fragments.jobs_db import ModuleDocFragment
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
 
@@ -61,7 +62,7 @@ def server_that_answers(answer: bytes | None) -> Iterator[int]:
         def serve() -> None:
             while not done.is_set():
                 try:
-                    client, _ = listener.accept()
+                    client = listener.accept()[0]
                 except TimeoutError:
                     continue
                 with client:

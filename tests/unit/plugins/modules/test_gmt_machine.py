@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
 from ansible_collections.greenlab.cluster.plugins.modules import gmt_machine
 
@@ -425,7 +426,7 @@ def test_clients_are_not_kept_waiting(jobs_db: Any) -> None:
 def test_forgotten_session_is_an_error_not_a_hang(jobs_db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_jobs_db, "LOCK_TIMEOUT_SECONDS", 1)
     with psycopg.connect(jobs_db.dsn) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [gmt_machine.LOCK_KEY])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [_jobs_db.LOCK_KEY])
         message = refused(jobs_db, PI)
     assert "has held a lock" in message
     assert "for 1 seconds" in message

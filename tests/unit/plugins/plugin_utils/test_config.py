@@ -8,6 +8,7 @@ import pathlib
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.greenlab.cluster.plugins.filter.gmt_config import gmt_config
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _config, _releases
 

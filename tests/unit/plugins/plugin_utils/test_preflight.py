@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import Value
 

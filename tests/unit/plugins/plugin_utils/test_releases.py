@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.greenlab.cluster.plugins.filter.gmt_release import gmt_release
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _releases
 
@@ -77,7 +78,10 @@ def test_maintenance_command(release, expected):
         ("v1.0", {"maintenance", "hardware_info", "ipmi", "suspend"}),
         ("v1.4.0", {"maintenance", "hardware_info", "ipmi", "suspend", "drop_caches"}),
         ("v2.1", {"maintenance", "hardware_info", "ipmi", "suspend", "poweroff", "drop_caches"}),
-        ("v4.1", {"maintenance", "hardware_info", "ipmi", "suspend", "poweroff", "drop_caches", "system_checks", "reboot"}),
+        (
+            "v4.1",
+            {"maintenance", "hardware_info", "ipmi", "suspend", "poweroff", "drop_caches", "system_checks", "reboot"},
+        ),
     ],
 )
 def test_sudo_purposes(release, purposes):
@@ -86,7 +90,7 @@ def test_sudo_purposes(release, purposes):
 
 def test_modules_run_with_python_m_are_pinned_to_a_folder():
     """`python3 -m` imports from the folder it stands in, which the user chooses unless the rule does."""
-    for since, _ in _releases.RELEASES:
+    for since, _changes in _releases.RELEASES:
         for rules in _releases.merged(since)["sudo"].values():
             for rule in rules:
                 assert ("-m" not in rule["argv"]) or rule["cwd"] == "{dir}"
@@ -125,3 +129,8 @@ def test_a_newer_release_is_the_newest_known_with_a_warning(monkeypatch):
     assert "newer than v4.1" in warnings[0]
     gmt_release("main")
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("release", ["v0.16", "v4.1"])
+def test_services_of_other_releases_are_known(release):
+    assert _releases.merged(release)["service_names"] == ["green-coding-client", "green-coding-client-service"]

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Thin targets; the work is done in tests/ and in the playbooks. `make help` lists them.
+
+PYTHON ?=
+export PYTHON
+IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg"
+RUN = .venv/bin/python tests/run.py
+DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ANSIBLE_DISPLAY_OK_HOSTS=false ansible-playbook
+
+.DEFAULT_GOAL := help
+.PHONY: help tools demo clean check sanity tarball-test molecule test
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  make %-13s %s\n' "$$name" "$$text"; done
+
+tools: ## install what the other targets need (PYTHON=… names the interpreter)
+	@tests/tools.sh
+
+demo: tools ## build a cluster on four nodes of this computer and show its status
+	@$(DEMO) -i inventories/lab tests/lab/create.yml
+	@$(DEMO) -i inventories/lab playbooks/site.yml
+	@echo "The cluster:"
+	@$(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook -i inventories/lab playbooks/status.yml \
+		| sed -nE 's/^ *- //p'
+
+clean: ## remove all labs of this computer, their image and .lab
+	@tests/clean.sh
+
+check: tools ## everything that needs no nodes, in about two minutes
+	@$(RUN) check
+
+sanity: tools ## ansible-test sanity
+	@$(RUN) sanity
+
+tarball-test: tools ## build the collection, install it elsewhere, use it
+	@$(RUN) tarball-test
+
+molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
+	@$(RUN) molecule $(addprefix --scenario=,$(SCENARIO))
+
+test: tools ## every check and every test
+	@$(RUN) test

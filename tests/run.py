@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run named checks, print how each went and how long it took, and count what passed.
+
+    tests/run.py check            what needs no node
+    tests/run.py test             everything
+    tests/run.py ruff unit        some checks by name
+    tests/run.py molecule --scenario cluster --scenario errors
+
+The last line is "N passed, M failed": each unit test, each story that was told on nodes (a task named "Story: …"), and
+each other check counts one. What was skipped does not count. Exit status 1 if anything failed. The checks' full
+output is in .lab/test/logs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+BIN = CHECKOUT / ".venv/bin"
+LOGS = CHECKOUT / ".lab/test/logs"
+LAB = os.environ.get("GREENLAB_LAB") or "test"
+ENV = {
+    **os.environ,
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+    "GREENLAB_LAB": LAB,
+    "MOLECULE_PROJECT_DIRECTORY": str(CHECKOUT),
+    "MOLECULE_GLOB": "molecule/*/molecule.yml",
+    "MOLECULE_EPHEMERAL_DIRECTORY": str(CHECKOUT / f".lab/{LAB}/molecule"),
+}
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Count:
+    """What passed and what failed, with the names of the stories that were told."""
+
+    passed: int
+    failed: int
+    note: str = ""
+
+
+def count_check(status: int, _log: str) -> Count:
+    return Count(int(status == 0), int(status != 0))
+
+
+def count_unit(status: int, log: str) -> Count:
+    """Read pytest's closing line: "3 failed, 450 passed, 10 skipped, 1 error in 60.0s"."""
+    found = {
+        word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)\b", last(log, " in "))
+    }
+    failed = found.get("failed", 0) + found.get("error", 0) + found.get("errors", 0)
+    skipped = f"{found['skipped']} skipped" if "skipped" in found else ""
+    return Count(found.get("passed", 0), failed or int(status != 0), skipped)
+
+
+def count_coverage(status: int, log: str) -> Count:
+    total = re.search(r"^TOTAL.*?([\d.]+%)$", log, re.MULTILINE)
+    return Count(int(status == 0), int(status != 0), f"{total[1]} of plugins/" if total else "")
+
+
+def count_stories(status: int, log: str) -> Count:
+    """Count the stories in molecule's log that began and were told to the end, on every node that was in them."""
+    told = 0
+    story = ran = False
+    for line in log.splitlines():
+        if line.startswith(("TASK [", "PLAY [", "PLAY RECAP")):
+            is_end = line.startswith("PLAY")
+            if "[Story: " in line or is_end:
+                told += story and ran
+                story, ran = not is_end, False
+        elif line.startswith(("ok: ", "changed: ", "included: ")):
+            ran = True
+        elif line.startswith(("fatal: ", "failed: ")):
+            unfinished = story
+            story = story and status == 0  # one that was expected and ignored
+            ran = ran and unfinished
+    return Count(told, int(status != 0))
+
+
+def last(log: str, part: str) -> str:
+    return next((line for line in reversed(log.splitlines()) if part in line), "")
+
+
+@dataclass
+class Step:
+    """A check: its command, and how to count what it did."""
+
+    name: str
+    command: list[str]
+    count: Callable[[int, str], Count] = count_check
+    shows: str = ""  # begin of lines to print as they come
+    then: list[Step] = field(default_factory=list)  # steps that need what this one leaves
+
+    def run(self) -> bool:
+        """Run it and the steps after it, print a section for each, and say whether all passed."""
+        started = time.monotonic()
+        log = LOGS / f"{self.name}.log"
+        lines = []
+        with log.open("w", encoding="utf8") as file:
+            process = subprocess.Popen(
+                self.command,
+                cwd=CHECKOUT,
+                env=ENV,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf8",
+                errors="replace",
+            )
+            for coloured in process.stdout or ():
+                line = _COLOUR.sub("", coloured)
+                file.write(line)
+                lines.append(line)
+                if self.shows and line.startswith(self.shows):
+                    print("   ", line[len("TASK [") :].rstrip(" *\n").removesuffix("]"), flush=True)
+        status = process.wait()
+        done = self.count(status, "".join(lines))
+        RESULTS[self.name] = done
+        line = f"{'ok    ' if not done.failed else 'FAILED'} {self.name:13} {time.monotonic() - started:6.1f} s"
+        figures = f"{done.passed} passed" if done.passed > 1 else ""
+        section = "  ".join(part for part in (line, figures, done.note) if part)
+        if done.failed:
+            section += f"\n{''.join(lines[-200:])}\n(all of it: {log.relative_to(CHECKOUT)})\n"
+        print(section, flush=True)
+        return all([not done.failed, *(step.run() for step in self.then)])
+
+
+RESULTS: dict[str, Count] = {}
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Return the files that git knows or would take, of those that match."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    names = subprocess.run(listed, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in names if (CHECKOUT / name).is_file()]
+
+
+def steps(scenarios: Iterable[str]) -> dict[str, list[Step]]:
+    """Return all steps, by the group that they belong to; the slow ones first."""
+    chosen = [f"--scenario-name={name}" for name in scenarios] or ["--all"]
+    coverage = [
+        Step("coverage-data", ["coverage", "combine", "--quiet"], lambda status, _log: Count(0, int(status != 0))),
+        Step("coverage", ["coverage", "report"], count_coverage),
+    ]
+    return {
+        "check": [
+            Step("unit", ["coverage", "run", "-m", "pytest", "--color=no"], count_unit, then=coverage),
+            Step("ansible-lint", ["ansible-lint", "--profile=production", "--offline", "--nocolor", "--strict"]),
+            Step(
+                "docs",
+                ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all", "."],
+            ),
+            Step("changelog", ["antsibull-changelog", "lint"]),
+            Step("mypy", ["mypy"]),
+            Step("yamllint", ["yamllint", "--strict", *tracked("*.yml", "*.yaml")]),
+            Step("ruff", ["ruff", "check"]),
+            Step("spelling", ["codespell", *tracked()]),
+            Step("roles", [sys.executable, "tests/check_roles.py"]),
+            Step("private", [sys.executable, "tests/check_private.py"]),
+        ],
+        "sanity": [Step("sanity", ["tests/sanity.sh"])],
+        "tarball-test": [Step("tarball", [sys.executable, "tests/tarball.py"])],
+        "molecule": [
+            Step(
+                "molecule",
+                ["molecule", "test", "--no-command-borders", *chosen],
+                count_stories,
+                shows="TASK [Story: ",
+            )
+        ],
+    }
+
+
+def main() -> None:
+    """Run what was asked for: what needs no nodes side by side, then the nodes with the computer for themselves."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="test, a group, or a check")
+    parser.add_argument("--scenario", action="append", default=[], help="of molecule; all if not given")
+    args = parser.parse_args()
+    groups = steps(args.scenario)
+    by_name = {step.name: [step] for group in groups.values() for step in group}
+    by_name.update(groups)
+    by_name["test"] = [step for group in groups.values() for step in group]
+    if unknown := set(args.names) - set(by_name):
+        parser.error(f"no check {', '.join(sorted(unknown))}; there are {', '.join(by_name)}")
+    chosen = {step.name: step for name in args.names for step in by_name[name]}
+    LOGS.mkdir(parents=True, exist_ok=True)
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
+        list(pool.map(Step.run, [step for step in chosen.values() if step.name != "molecule"]))
+    if "molecule" in chosen:
+        print("Telling the stories on nodes, which takes some minutes", flush=True)
+        chosen["molecule"].run()
+
+    passed = sum(count.passed for count in RESULTS.values())
+    failed = sum(count.failed for count in RESULTS.values())
+    if failed:
+        print("Failed:", ", ".join(name for name, count in RESULTS.items() if count.failed))
+    print(f"Took {time.monotonic() - started:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Install what the Makefile's targets need, and only what is missing: Debian packages, .venv, the collections link.
+# PYTHON names the interpreter of .venv, 3.11 or newer; python3 if it is not set.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+
+is_installed() {
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+python_is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+install_packages() {
+    local wanted missing=() package no_cluster=/etc/postgresql-common/createcluster.d/greenlab.conf
+    # Nodes: podman, mmdebstrap and what they need. Unit tests: the programs of PostgreSQL, a C compiler.
+    wanted=(ca-certificates debian-archive-keyring gcc git iproute2 iptables libc6-dev make mmdebstrap openssh-client
+        podman postgresql procps)
+    # crun, podman's first choice, refuses version 1 control groups.
+    [ -e /sys/fs/cgroup/cgroup.controllers ] || wanted+=(runc)
+    # Debian's own interpreter comes without what makes an environment.
+    [ -n "${PYTHON:-}" ] || command -v python3 >/dev/null || wanted+=(python3)
+    python3=$(command -v "${PYTHON:-python3}" || echo /usr/bin/python3)
+    case $(readlink -f "$python3") in /usr/bin/*) wanted+=(python3-venv) ;; esac
+    for package in "${wanted[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+
+    echo "Installing Debian packages, which may take some minutes: ${missing[*]}"
+    if ! is_installed postgresql; then
+        # We want the programs, not a server that starts with this computer.
+        "${as_root[@]}" mkdir -p "${no_cluster%/*}"
+        echo 'create_main_cluster = false' | "${as_root[@]}" tee "$no_cluster" >/dev/null
+        trap '"${as_root[@]}" rm -f "$no_cluster"' RETURN
+    fi
+    "${as_root[@]}" apt-get -qq update
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+make_venv() {
+    local python3 stamp=.venv/requirements.sha256 now
+    python3=$(command -v "${PYTHON:-python3}") || { echo "There is no ${PYTHON:-python3}." >&2; exit 1; }
+    if ! python_is_new_enough "$python3"; then
+        echo "$python3 is $("$python3" --version 2>&1); Python 3.11 or newer is needed." \
+            "Name one: make PYTHON=/path/to/python3.11 tools" >&2
+        exit 1
+    fi
+    # An environment is bound to its interpreter and to its own path.
+    now="$("$python3" -c 'import sys; print(sys.version, sys.base_prefix)') $PWD $(sha256sum requirements-dev.txt)"
+    [ "$now" != "$(cat $stamp 2>/dev/null)" ] || return 0
+    echo "Installing Python packages into .venv, which may take some minutes"
+    if [ "${now%% /*}" != "$(.venv/bin/python -c 'import sys; print(sys.version, end="")' 2>/dev/null)" ] ||
+        ! grep -qs "$PWD/.venv" .venv/bin/activate; then
+        "$python3" -m venv --clear .venv
+    fi
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+    echo "$now" >$stamp
+}
+
+link_collection() {
+    # Ansible finds a collection only at <a folder>/ansible_collections/<namespace>/<name>.
+    local link=.lab/collections/ansible_collections/greenlab/cluster
+    mkdir -p "${link%/*}"
+    [ -e $link ] || ln -sfn ../../../.. $link
+}
+
+install_packages
+make_venv
+link_collection
