@@ -5,7 +5,7 @@ PYTHON ?=
 export PYTHON
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg"
 RUN = .venv/bin/python tests/run.py
-DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ANSIBLE_DISPLAY_OK_HOSTS=false ansible-playbook
+DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook
 
 .DEFAULT_GOAL := help
 .PHONY: help tools demo clean check sanity tarball-test molecule test
@@ -19,10 +19,9 @@ tools: ## install what the other targets need (PYTHON=… names the interpreter)
 
 demo: tools ## build a cluster on four nodes of this computer and show its status
 	@$(DEMO) -i inventories/lab tests/lab/create.yml
-	@$(DEMO) -i inventories/lab playbooks/site.yml
-	@echo "The cluster:"
-	@$(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook -i inventories/lab playbooks/status.yml \
-		| sed -nE 's/^ *- //p'
+	@bash -o pipefail -c '$(DEMO) -i inventories/lab playbooks/site.yml | tee .lab/demo.log'
+	@echo; echo "The cluster:"
+	@sed -n '/^TASK \[Show the cluster\]/,/^PLAY RECAP/p' .lab/demo.log | sed -nE "s/^ *- '?([^']*)'?$$/\1/p"
 
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh

@@ -21,7 +21,7 @@ all() {
     [ -n "$found" ] || return 0
     # shellcheck disable=SC2086 # one word for each id
     "${as_root[@]}" podman "$@" $found >/dev/null
-    removed+=("$(wc -w <<<"$found") $what")
+    removed+=("$what ($(wc -w <<<"$found"))")
 }
 
 # First the power programs, for they would switch nodes on again.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -73,7 +74,8 @@ class User:
         """Run a command in the empty folder and return what it prints; a failure or a warning ends everything."""
         print("$", *command, flush=True)
         done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or "WARNING" in done.stderr:
+        # ansible-core 2.21 warns about a part of itself.
+        if done.returncode != 0 or re.search(r"WARNING(?!.*_protomatter)", done.stderr):
             sys.exit(f"{done.stdout}{done.stderr}Exit status {done.returncode}")
         return done.stdout
 
@@ -107,8 +109,7 @@ def documented(files: list[str]) -> dict[str, list[str]]:
     """Return the names of everything that has documentation, by ansible-doc's types."""
     names: dict[str, list[str]] = {}
     for file in files:
-        folder, _, rest = file.partition("/")
-        kind, _, name = rest.partition("/")
+        folder, kind, name = [*file.split("/", 2), "", ""][:3]
         if folder == "plugins" and name.endswith(".py") and not name.startswith("_"):
             kind = PLUGIN_TYPES.get(kind, kind)
             name = name.removesuffix(".py")

@@ -18,9 +18,9 @@ python_is_new_enough() {
 
 install_packages() {
     local wanted missing=() package no_cluster=/etc/postgresql-common/createcluster.d/greenlab.conf
-    # Nodes: podman, mmdebstrap and what they need. Unit tests: the programs of PostgreSQL, a C compiler.
+    # Nodes: podman, mmdebstrap and what they need. Unit tests: the programs of PostgreSQL, a C compiler. Sanity: shellcheck.
     wanted=(ca-certificates debian-archive-keyring gcc git iproute2 iptables libc6-dev make mmdebstrap openssh-client
-        podman postgresql procps)
+        podman postgresql procps shellcheck)
     # crun, podman's first choice, refuses version 1 control groups.
     [ -e /sys/fs/cgroup/cgroup.controllers ] || wanted+=(runc)
     # Debian's own interpreter comes without what makes an environment.
@@ -60,7 +60,7 @@ make_venv() {
         ! grep -qs "$PWD/.venv" .venv/bin/activate; then
         "$python3" -m venv --clear .venv
     fi
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --requirement requirements-dev.txt
     echo "$now" >$stamp
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of the connection (see module_utils/_jobs_db.py) and attributes of the modules."""
+    """Options of the connection (see module_utils/_jobs_db.py), and what else the modules have in common."""
 
     DOCUMENTATION = r"""
 options:
@@ -60,6 +60,10 @@ options:
     default: 10
 requirements:
   - psycopg 3.1 or newer on the host where the module runs (Debian and Ubuntu package C(python3-psycopg))
+"""
+
+    # Not for plugins, which have neither check mode nor an action group.
+    MODULE = r"""
 notes:
   - One call is one connection and one transaction. Call it once with a list, not once for each machine, and run it
     where it disturbs nobody, on the server of the jobs DB or on the control node, never on a measuring machine.

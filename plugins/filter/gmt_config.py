@@ -32,6 +32,13 @@ options:
     description: Anything else, in the form of the file. Dictionaries are merged, everything else is replaced.
     type: dict
     default: {}
+  part:
+    description:
+      - What the host is. V(machine) must have a number, a name and all that its client needs.
+      - V(server) is no machine and gets no number, so that it can never take a machine's jobs.
+    type: str
+    choices: [machine, server]
+    default: machine
 seealso:
   - plugin: greenlab.cluster.gmt_release
     plugin_type: filter
@@ -68,10 +75,11 @@ def gmt_config(
     values: dict[str, t.Any],
     release: dict[str, t.Any],
     extra: dict[str, t.Any] | None = None,
+    part: str = "machine",
 ) -> dict[str, t.Any]:
     """Return the whole configuration, or fail with what is wrong in it."""
     try:
-        return _config.build(example or {}, values, release, extra or {})
+        return _config.build(example or {}, values, release, extra or {}, part)
     except _config.InvalidConfig as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -29,7 +29,17 @@ if t.TYPE_CHECKING:
 SSL_MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 # What we read or write of GMT's schema. Other tables are of no concern to us.
-TABLES = ["machines", "jobs", "runs", "projects", "client_status", "users", "watchlist", "timeline_projects", "categories"]
+TABLES = [
+    "machines",
+    "jobs",
+    "runs",
+    "projects",
+    "client_status",
+    "users",
+    "watchlist",
+    "timeline_projects",
+    "categories",
+]
 
 # Every release since v0.15 has these; without them it is not a jobs DB.
 REQUIRED_COLUMNS = {
@@ -175,15 +185,16 @@ def report(params: Mapping[str, t.Any], work: Callable[[Connection, Schema], Res
 
     For reading only: nothing can be done twice.
     """
-    for last_try in (False, True):
-        try:
-            with transaction(params, commit=False, read_only=True) as connection:
-                return work(connection, read_schema(connection, params))
-        except ConnectionLost:
-            if last_try:
-                raise
-            time.sleep(PAUSE_BEFORE_REPEATING_SECONDS)
-    raise AssertionError("unreachable")
+
+    def once() -> Result:
+        with transaction(params, commit=False, read_only=True) as connection:
+            return work(connection, read_schema(connection, params))
+
+    try:
+        return once()
+    except ConnectionLost:
+        time.sleep(PAUSE_BEFORE_REPEATING_SECONDS)
+        return once()
 
 
 def take_turns(connection: Connection) -> None:
@@ -213,13 +224,12 @@ def new_ids(connection: Connection, table: str, count: int, commit: bool) -> lis
         """,
         [table],
     ).fetchone()
-    assert sequence is not None, f"{table}.id has no sequence"
-    name = sql.Identifier(sequence["schema"], sequence["name"])
-    query = sql.SQL("SELECT last_value, is_called FROM {0}").format(name)
-    state = connection.execute(query).fetchone()
-    assert state is not None
-    first = state["last_value"] + (sequence["step"] if state["is_called"] else 0)
-    return [first + place * sequence["step"] for place in range(count)]
+    if sequence is None:
+        raise JobsDBError(f"{table}.id has no sequence that numbers new rows: restore it as GMT's schema has it.")
+    query = sql.SQL(
+        "SELECT last_value + (place + is_called::integer) * %s AS id FROM {0}, generate_series(0, %s - 1) AS place"
+    ).format(sql.Identifier(sequence["schema"], sequence["name"]))
+    return sorted(row["id"] for row in connection.execute(query, [sequence["step"], count]))
 
 
 class Schema:

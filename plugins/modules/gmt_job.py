@@ -20,6 +20,7 @@ description:
     returns.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
+  - greenlab.cluster.jobs_db.module
 attributes:
   check_mode:
     support: full
@@ -117,9 +118,10 @@ options:
       - Repeating the call then submits the jobs once more.
     type: bool
     default: false
-  message:
+  reason:
     description:
-      - Why the jobs failed, for O(state=failed). Left out on GMT releases before v0.24, which have no such column.
+      - Why the jobs failed, for O(state=failed). Written to C(message) of measurements; that of a mail is its text.
+        Left out on GMT releases before v0.24, which have no such column.
       - Queueing a measurement again empties it.
     type: str
 notes:
@@ -185,7 +187,7 @@ EXAMPLES = r"""
       - id: 4711
         machine_id: 2
     state: failed
-    message: Power cut on 2026-11-21
+    reason: Power cut on 2026-11-21
 """
 
 RETURN = r"""
@@ -301,18 +303,18 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         },
         state={"type": "str", "choices": ["submitted", "cancelled", "waiting", "failed"], "default": "submitted"},
         duplicate={"type": "bool", "default": False},
-        message={"type": "str"},
+        reason={"type": "str"},
     )
 
 
-def problems_of_list(jobs: Sequence[Job], state: str, message: str | None) -> list[str]:
+def problems_of_list(jobs: Sequence[Job], state: str, reason: str | None) -> list[str]:
     """Return everything that can be said against the list without asking the DB."""
     problems = []
-    if message is not None:
+    if reason is not None:
         if state != "failed":
-            problems.append("'message' is only for state: failed; leave it out.")
-        elif flaw_of_text(message):
-            problems.append(f"'message' {flaw_of_text(message)}.")
+            problems.append("'reason' is only for state: failed; leave it out.")
+        elif flaw_of_text(reason):
+            problems.append(f"'reason' {flaw_of_text(reason)}.")
     for place, job in enumerate(jobs, 1):
         who = _who(job, place)
         problems += [f"{who}: {problem}" for problem in _problems_of_job(job, state)]
@@ -401,7 +403,7 @@ def submit(
 
 
 def move(
-    connection: Connection, schema: Schema, jobs: Sequence[Job], target: str, message: str | None
+    connection: Connection, schema: Schema, jobs: Sequence[Job], target: str, reason: str | None
 ) -> dict[str, t.Any]:
     """Move existing jobs to a state; raise `JobsDBError` with all problems at once before anything is written."""
     take_turns(connection)
@@ -414,12 +416,10 @@ def move(
     if moving and target == "WAITING":
         _detach_runs(connection, schema, moving)
     if moving:
-        _update(connection, schema, moving, target, message)
+        _update(connection, schema, moving, target, reason)
     rows = _read(connection, schema, [row["id"] for row in chosen])
-    result = _result(
-        [rows[row["id"]] for row in chosen], before, {job_id: rows[job_id] for job_id in moving}
-    )
-    result["warnings"] = _left_out(schema, [{"message": message}], ["message"])
+    result = _result([rows[row["id"]] for row in chosen], before, {job_id: rows[job_id] for job_id in moving})
+    result["warnings"] = _left_out(schema, [{"message": reason}], ["message"])
     if target == "WAITING":
         result["warnings"] += _warnings_of_queue(connection, [rows[job_id] for job_id in moving])
     return result
@@ -446,7 +446,7 @@ def _machine_of(job: Job, machines: Sequence[Row]) -> tuple[Row | None, list[str
         if found is None:
             return None, [f"machine {machine_id} is not registered; correct the id, or register it (gmt_machine)."]
         if description is not None and found["description"] != description:
-            return None, [f"machine {machine_id} is {found['description']!r}, not {description!r}; correct one of them."]
+            return None, [f"machine {machine_id} is {found['description']!r}, not {description!r}; correct either."]
         return found, []
     candidates = [row for row in machines if row["description"] == description]
     if not candidates:
@@ -570,13 +570,10 @@ def _insert(connection: Connection, schema: Schema, jobs: Sequence[Job]) -> None
         "carbon_simulation": "jsonb",
         "category_ids": "integer[]",
     }
+    columns = [name for name in ("id", *IDENTITY, "user_id", *EXTRAS) if schema.has("jobs", _source(schema, name))]
     by_columns: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        names = ["id", *IDENTITY, "user_id", *EXTRAS]
-        by_columns.setdefault(
-            tuple(name for name in names if job.get(name) is not None and schema.has("jobs", _source(schema, name))),
-            [],
-        ).append(job)
+        by_columns.setdefault(tuple(name for name in columns if job.get(name) is not None), []).append(job)
     for names, group in by_columns.items():
         query = sql.SQL(
             """
@@ -611,9 +608,7 @@ def _lock(connection: Connection, ids: Iterable[int]) -> None:
     connection.execute("SELECT FROM jobs WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE", [sorted(set(ids))])
 
 
-def _choose(
-    connection: Connection, schema: Schema, jobs: Sequence[Job], target: str
-) -> tuple[list[Row], list[str]]:
+def _choose(connection: Connection, schema: Schema, jobs: Sequence[Job], target: str) -> tuple[list[Row], list[str]]:
     """Return the locked row of each entry of the list, and what stands against moving it."""
     machines = _machines(connection, [job for job in jobs if job.get("id") is None], lock=False)
     by_fields: list[tuple[int, Job]] = []
@@ -628,16 +623,16 @@ def _choose(
     candidates.update({place: [] for place, _job in by_fields})
     for row in connection.execute(_matching(schema, states=False), {"wanted": _identities(by_fields)}):
         candidates[row["place"]].append(row["id"])
-    ids = [job_id for found in candidates.values() for job_id in found]
+    ids = [job_id for matching in candidates.values() for job_id in matching]
     _lock(connection, ids)
     # What was read before the lock may be old by now.
     rows = _read(connection, schema, ids)
 
     chosen: dict[int, Row] = {}
-    for place, found in sorted(candidates.items()):
+    for place, matching in sorted(candidates.items()):
         job = jobs[place]
         who = _who(job, place + 1)
-        present = [rows[job_id] for job_id in found if job_id in rows]
+        present = [rows[job_id] for job_id in matching if job_id in rows]
         unfinished = [row for row in present if row["state"] in OPEN_STATES]
         if not present:
             problems.append(f"{who}: there is no such job; GMT deletes jobs two weeks after their end. Correct it.")
@@ -679,16 +674,14 @@ def _flaw_of_state(row: Row, target: str) -> list[str]:
     ]
 
 
-def _update(connection: Connection, schema: Schema, ids: Sequence[int], target: str, message: str | None) -> None:
+def _update(connection: Connection, schema: Schema, ids: Sequence[int], target: str, reason: str | None) -> None:
     sql = load_psycopg().sql
     # The message of a mail is its text.
-    new_message = schema.has("jobs", "message", "type") and (target == "WAITING" or message is not None)
+    new_message = schema.has("jobs", "message", "type") and (target == "WAITING" or reason is not None)
     query = sql.SQL("UPDATE jobs SET state = %(state)s {message} WHERE id = ANY(%(ids)s)").format(
-        message=sql.SQL(
-            ", message = CASE WHEN type = 'run' THEN %(message)s ELSE message END" if new_message else ""
-        )
+        message=sql.SQL(", message = CASE WHEN type = 'run' THEN %(message)s ELSE message END" if new_message else "")
     )
-    connection.execute(query, {"state": target, "ids": list(ids), "message": message})
+    connection.execute(query, {"state": target, "ids": list(ids), "message": reason})
 
 
 def _detach_runs(connection: Connection, schema: Schema, ids: Sequence[int]) -> None:
@@ -734,8 +727,8 @@ def _result(rows: list[Row], before: Mapping[int, Row], after: Mapping[int, Row]
 
 def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.Any]:
     """Do what the options say and return the module's result; raise `JobsDBError` when it cannot be done."""
-    jobs, state, message = params["jobs"], params["state"], params["message"]
-    problems = problems_of_list(jobs, state, message)
+    jobs, state, reason = params["jobs"], params["state"], params["reason"]
+    problems = problems_of_list(jobs, state, reason)
     if problems:
         raise JobsDBError(as_one_message("The list of jobs is not valid.", problems))
     repeatable = state != "waiting" and not (state == "submitted" and params["duplicate"])
@@ -744,7 +737,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
         require_jobs(schema, params)
         if state == "submitted":
             return submit(connection, schema, jobs, duplicate=params["duplicate"], commit=not check_mode)
-        return move(connection, schema, jobs, state.upper(), message)
+        return move(connection, schema, jobs, state.upper(), reason)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ description:
   - When the connection breaks, the module reads once more, since nothing can be done twice.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
+  - greenlab.cluster.jobs_db.module
 attributes:
   check_mode:
     support: full

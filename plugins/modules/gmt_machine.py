@@ -19,6 +19,7 @@ description:
     not.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
+  - greenlab.cluster.jobs_db.module
 attributes:
   check_mode:
     support: full
@@ -84,8 +85,12 @@ options:
         as long as no job (but the seed's demo job), run, status or watchlist entry refers to it.
     type: bool
     default: false
+notes:
+  - Repeating a call whose connection broke is safe; the module itself never does.
 seealso:
   - module: greenlab.cluster.gmt_machine_info
+  - module: greenlab.cluster.gmt_job
+  - module: greenlab.cluster.gmt_user
 author:
   - the greenlab.cluster contributors (@greenlab)
 """

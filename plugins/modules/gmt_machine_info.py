@@ -15,8 +15,10 @@ description:
     jobs of each machine.
   - Reads the database only and never contacts a machine, so it cannot disturb a measurement.
   - One statement, whatever the number of machines.
+  - When the connection breaks, the module reads once more, since nothing can be done twice.
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
+  - greenlab.cluster.jobs_db.module
 attributes:
   check_mode:
     support: full
@@ -38,8 +40,19 @@ options:
       - With O(ids), a machine must be in both lists.
     type: list
     elements: str
+  states:
+    description: Return only machines in one of these states, see RV(machines[].state).
+    type: list
+    elements: str
+    choices: [idle, measuring, transient, unknown]
+  older_than:
+    description:
+      - Return only machines whose newest status is at least so old, in seconds (V(90)) or with the units s, m, h, d and
+        w (V(15m), V(1h30m)). A machine that never reported has no status, and is left out.
+    type: str
 seealso:
   - module: greenlab.cluster.gmt_machine
+  - module: greenlab.cluster.gmt_job_info
 author:
   - the greenlab.cluster contributors (@greenlab)
 """
@@ -60,6 +73,12 @@ EXAMPLES = r"""
   delay: 30
   retries: 120
   delegate_to: localhost
+
+- name: Find machines that measure for longer than a day, or crashed while they did
+  greenlab.cluster.gmt_machine_info:
+    login_unix_socket: /var/run/postgresql
+    states: [measuring]
+    older_than: 1d
 """
 
 RETURN = r"""
@@ -133,10 +152,10 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     Schema,
     jobs_db_argument_spec,
     load_psycopg,
-    read_schema,
-    transaction,
+    report,
 )
-from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import machine_state
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES, machine_state
+from ansible_collections.greenlab.cluster.plugins.module_utils._text import seconds
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,6 +183,8 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         jobs_db_argument_spec(),
         ids={"type": "list", "elements": "int"},
         descriptions={"type": "list", "elements": "str"},
+        states={"type": "list", "elements": "str", "choices": list(STATES)},
+        older_than={"type": "str"},
     )
 
 
@@ -172,6 +193,9 @@ def read_machines(
     schema: Schema,
     ids: Sequence[int] | None = None,
     descriptions: Sequence[str] | None = None,
+    *,
+    states: Sequence[str] | None = None,
+    older_than: int | None = None,
 ) -> list[Row]:
     """Return the machines by id; filters that are None let all pass. Importable: the inventory reads the same rows."""
     sql = load_psycopg().sql
@@ -208,6 +232,8 @@ def read_machines(
         FROM wanted
         LEFT JOIN newest ON newest.machine_id = wanted.id
         LEFT JOIN counted ON counted.machine_id = wanted.id
+        WHERE %(older_than)s::bigint IS NULL
+            OR newest.created_at <= now() - make_interval(secs => %(older_than)s::bigint)
         ORDER BY wanted.id
         """
     ).format(
@@ -218,8 +244,9 @@ def read_machines(
             for name in ("status_code", "gmt_hash", "updated_at")
         },
     )
-    rows = connection.execute(query, {"ids": ids, "descriptions": descriptions}).fetchall()
-    return [_typed(row) for row in rows]
+    filters = {"ids": ids, "descriptions": descriptions, "older_than": older_than}
+    rows = [_typed(row) for row in connection.execute(query, filters)]
+    return rows if states is None else [row for row in rows if row["state"] in states]
 
 
 def _typed(row: Row) -> Row:
@@ -233,9 +260,22 @@ def _iso(value: t.Any) -> t.Any:
 
 def run(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the module's result; raise `JobsDBError` when the DB cannot be read."""
-    with transaction(params, commit=False, read_only=True) as connection:
-        schema = read_schema(connection, params)
-        return {"changed": False, "machines": read_machines(connection, schema, params["ids"], params["descriptions"])}
+    try:
+        older_than = None if params["older_than"] is None else seconds(params["older_than"])
+    except ValueError as exc:
+        raise JobsDBError(f"older_than: {exc}.") from exc
+
+    def work(connection: Connection, schema: Schema) -> list[Row]:
+        return read_machines(
+            connection,
+            schema,
+            params["ids"],
+            params["descriptions"],
+            states=params["states"],
+            older_than=older_than,
+        )
+
+    return {"changed": False, "machines": report(params, work)}
 
 
 def main() -> None:

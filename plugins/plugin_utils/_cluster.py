@@ -55,3 +55,19 @@ def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
         for row in [headings, ["-" * width for width in widths], *rows]
     ]
+
+
+def busy(rows: list[dict[str, t.Any]]) -> dict[int, str]:
+    """Return why machines must not be touched now, by id; a machine that is idle with nothing waiting is not in it.
+
+    A machine that never wrote a status has no client yet, or takes its jobs by cron: only its jobs count.
+    """
+    reasons = {}
+    for row in rows:
+        if row["jobs_running"]:
+            reasons[row["id"]] = "a job is RUNNING"
+        elif row["last_status"] is not None and row["state"] != "idle":
+            reasons[row["id"]] = f"its last status is {row['last_status']}"
+        elif row["jobs_waiting"]:
+            reasons[row["id"]] = f"jobs are waiting for it: {row['jobs_waiting']}"
+    return reasons

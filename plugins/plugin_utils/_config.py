@@ -10,10 +10,7 @@ import re
 import typing as t
 
 # The tool puts these into a connection string as they are, where a space or a quote would end them.
-_DB_KEYS = {
-    "host": "gmt_db_host", "port": "gmt_db_port", "dbname": "gmt_db_name",
-    "user": "gmt_db_user", "password": "gmt_db_password",
-}
+_DB_KEYS = {"host": "db_host", "port": "db_port", "dbname": "db_name", "user": "db_user", "password": "db_password"}
 _BREAKS_CONNECTION_STRING = re.compile(r"[\s'\\]")
 
 
@@ -51,8 +48,23 @@ def overlay(base: dict[str, t.Any], over: dict[str, t.Any]) -> dict[str, t.Any]:
     return result
 
 
-def problems(config: dict[str, t.Any], release: dict[str, t.Any]) -> list[str]:
-    """Return what is wrong with a whole configuration, each with its remedy. No value of a secret is in it."""
+def problems(config: dict[str, t.Any], prefix: str) -> list[str]:
+    """Return what is wrong with any configuration, each with its remedy. No value of a secret is in it."""
+    found = []
+    for key, name in _DB_KEYS.items():
+        value = get_path(config, f"postgresql.{key}")
+        if value in (None, ""):
+            found.append(f"postgresql.{key} is empty. Set {prefix}{name}.")
+        elif _BREAKS_CONNECTION_STRING.search(str(value)):
+            found.append(
+                f"postgresql.{key} has a space, a quote or a backslash, which the tool cannot pass on to PostgreSQL. "
+                f"Choose another {prefix}{name}."
+            )
+    return found
+
+
+def machine_problems(config: dict[str, t.Any], release: dict[str, t.Any]) -> list[str]:
+    """Return what is wrong with the configuration of a measurement machine beside that."""
     config_paths = release["config_paths"]
     found = []
     machine_id = get_path(config, config_paths["machine_id"])
@@ -70,15 +82,6 @@ def problems(config: dict[str, t.Any], release: dict[str, t.Any]) -> list[str]:
             f"{config_paths['client_sleep_time']} = {sleep_time!r} is not a number of seconds. "
             "Set gmt_client_sleep_time to a whole number of at least 1."
         )
-    for key, variable in _DB_KEYS.items():
-        value = get_path(config, f"postgresql.{key}")
-        if value in (None, ""):
-            found.append(f"postgresql.{key} is empty. Set {variable}.")
-        elif _BREAKS_CONNECTION_STRING.search(str(value)):
-            found.append(
-                f"postgresql.{key} has a space, a quote or a backslash, which the tool cannot pass on to PostgreSQL. "
-                f"Choose another {variable}."
-            )
     for path in release["config_required"]:
         if get_path(config, path) in (None, False, ""):
             found.append(f"{path} is not set, and without it a client of {release['release']} ends at once. "
@@ -91,11 +94,15 @@ def build(
     values: dict[str, t.Any],
     release: dict[str, t.Any],
     extra: dict[str, t.Any],
+    part: str = "machine",
 ) -> dict[str, t.Any]:
     """Return the whole configuration.
 
     ``values`` are set where the release's ``config_paths`` say; one that is None is left as the example has it, one
     that the release has no place for is left out. ``extra`` is merged over everything. Raises InvalidConfig.
+
+    ``part`` is what the host is. A ``server`` is no machine: it gets no number, so that it can never take the jobs of
+    the machine whose number the example has.
     """
     config_paths = release["config_paths"]
     config = copy.deepcopy(example)
@@ -110,8 +117,12 @@ def build(
             if isinstance(new, dict):  # metric providers: each architecture given replaces the example's
                 new = {**(get_path(config, path) or {}), **new}
             set_path(config, path, new)
+    if part == "server":
+        set_path(config, config_paths["machine_id"], None)
+        set_path(config, config_paths["machine_description"], "server")
     config = overlay(config, extra)
-    found = problems(config, release)
+    found = problems(config, "gmt_server_") if part == "server" else [
+        *machine_problems(config, release), *problems(config, "gmt_")]
     if found:
         raise InvalidConfig("config.yml would not work: " + " ".join(found))
     return config

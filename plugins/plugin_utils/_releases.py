@@ -39,6 +39,12 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "metric_providers": "measurement.metric-providers",
             "api_url": "cluster.api_url",
             "metrics_url": "cluster.metrics_url",
+            "notification_email": "admin.email",
+            "smtp_server": "smtp.server",
+            "smtp_port": "smtp.port",
+            "smtp_sender": "smtp.sender",
+            "smtp_user": "smtp.user",
+            "smtp_password": "smtp.password",
         },
         # Values of the example that do not work as they stand there, by path.
         "config_fixes": {},
@@ -68,9 +74,31 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev"],
         # SQL files that fill an empty database, in order.
         "schema_files": ["docker/structure.sql"],
+        # The web API and the dashboard. Empty: the release does not pin all that they need.
+        "server": {},
     }),
     ("v0.17", {
         "reads_pgport": False,
+    }),
+    ("v0.18", {
+        "server": {
+            "packages": ["git", "python3-venv"],
+            "requirements": ["docker/requirements.txt"],
+            # What gunicorn is told to run, in which folder, by which class of worker.
+            "app": "api:app",
+            "folder": "api",
+            "worker_class": "uvicorn.workers.UvicornWorker",
+            # A path of the API that asks the database, for the health check.
+            "health": "/",
+            # Whether the API keeps what it computed in redis.
+            "redis": False,
+            # Keys of config.yml, and places in the dashboard's own settings, that switch a part of the tool on.
+            "activate": [],
+            # The program, with its argument, that submits what is to be measured again and again.
+            "watchlist": [],
+            # The dashboard's settings, below the folder that is served.
+            "dashboard_config": "js/helpers/config.js",
+        },
     }),
     ("v0.19", {
         "jobs_modes": {"run": "run"},
@@ -78,18 +106,21 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     }),
     ("v0.20", {
         "config_paths": {"client_sleep_time": "client.sleep_time_no_job"},
+        "server": {"app": "main:app"},
     }),
     ("v0.21", {
         "helpers": {"hardware_info": {
             "src": "lib/hardware_info_root_original.py", "dest": "{dir}/lib/hardware_info_root.py"}},
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw"],
         "submodules": ["metric_providers/psu/energy/ac/xgboost/machine/model"],
+        "config_paths": {"email_bcc": "admin.bcc_email"},
     }),
     ("v0.21.1", {
         "config_paths": {
             "client_sleep_time": "cluster.client.sleep_time_no_job",
             "shutdown_on_job_no": "cluster.client.shutdown_on_job_no",
         },
+        "server": {"health": "/v1/machines"},
         "shutdown_values": {"poweroff": True},
         "config_required": [
             "machine.base_temperature_value", "machine.base_temperature_chip", "machine.base_temperature_feature"],
@@ -110,11 +141,21 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         }},
     }),
     ("v0.24", {
-        "config_paths": {"error_log_file": "admin.error_file"},
+        "config_paths": {
+            "error_log_file": "admin.error_file",
+            "notification_email": "admin.notification_email",
+            "email_bcc": "admin.email_bcc",
+            "redis_host": "redis.host",
+        },
+        "server": {"redis": True},
         "service": {"name": "green-coding-client", "scope": "user"},
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng"],
     }),
+    ("v0.25", {
+        "server": {"worker_class": "uvicorn_worker.UvicornWorker"},
+    }),
     ("v1.0", {
+        "config_paths": {"cors_allowed_origins": "cluster.cors_allowed_origins"},
         "requirements": ["requirements.txt", "docker/requirements.txt"],
         "shutdown_values": {"poweroff": None, "suspend": True},
         "sudo": {
@@ -134,7 +175,11 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "sudo": {"drop_caches": [{"argv": ["/usr/sbin/sysctl", "-w", "vm.drop_caches=3"]}]},
     }),
     ("v2.0", {
-        "config_paths": {"metric_providers": "measurement.metric_providers"},
+        "config_paths": {"metric_providers": "measurement.metric_providers", "redis_port": "redis.port"},
+        "server": {
+            "activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db"],
+            "watchlist": ["cron/watchlist.py", "schedule"],
+        },
     }),
     ("v2.1", {
         "shutdown_values": {"suspend": "suspend", "poweroff": "poweroff"},
@@ -176,6 +221,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         },
     }),
     ("v4.0", {
+        "server": {"activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db", "software_view"]},
         "packages": [
             "git", "gcc", "make", "libc6-dev", "python3-venv", "e2fsprogs", "lvm2", "logrotate", "psmisc", "pciutils",
             "usbutils"],

@@ -1,9 +1,10 @@
 -- One row for each statement that brings the rights of a role to what is wanted; no row when they are right already.
 -- wanted: [{"privilege": "SELECT", "tables": ["jobs"], "columns": ["id"]}]; tables and columns that do not exist are
--- left out. Rights on a table are on the whole of it unless columns are given. Whoever may insert may use the sequence.
+-- left out. Rights on a table are on the whole of it unless columns are given. Whoever may insert may use the sequence,
+-- and has what "sequences" names. on_database: rights on the database itself. Everybody may read which release it has.
 WITH wanted_table AS (
-    SELECT w.privilege, c.oid AS relation, w.columns
-    FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(privilege text, tables jsonb, columns jsonb)
+    SELECT w.privilege, c.oid AS relation, w.columns, w.sequences
+    FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(privilege text, tables jsonb, columns jsonb, sequences jsonb)
     CROSS JOIN jsonb_array_elements_text(w.tables) AS t(name)
     JOIN pg_class c ON c.relname = t.name AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
 ), wanted AS (
@@ -15,10 +16,11 @@ WITH wanted_table AS (
     JOIN pg_attribute a ON a.attrelid = w.relation AND a.attname = wc.name AND NOT a.attisdropped
     WHERE w.columns IS NOT NULL
     UNION
-    SELECT 'USAGE', d.objid, NULL
+    SELECT s.privilege, d.objid, NULL
     FROM wanted_table w
+    CROSS JOIN jsonb_array_elements_text(coalesce(w.sequences, '["USAGE"]')) AS s(privilege)
     JOIN pg_depend d ON d.refobjid = w.relation AND d.deptype IN ('a', 'i') AND d.classid = 'pg_class'::regclass
-    JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+    JOIN pg_class q ON q.oid = d.objid AND q.relkind = 'S'
     WHERE w.privilege = 'INSERT'
 ), held AS (
     SELECT acl.privilege_type AS privilege, c.oid AS relation, NULL::name AS col
@@ -48,11 +50,23 @@ SELECT statement FROM (
     WHERE d.datname = current_database()
       AND EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS acl WHERE acl.grantee = 0)
     UNION ALL
-    SELECT 3, format('GRANT CONNECT ON DATABASE %%I TO %%I', d.datname, %(grantee)s::text)
+    SELECT CASE held.verb WHEN 'REVOKE' THEN 1 ELSE 3 END,
+           format('%%s %%s ON DATABASE %%I %%s %%I', held.verb, held.privilege, current_database(), held.preposition, %(grantee)s::text)
     FROM pg_database d
+    JOIN pg_roles r ON r.rolname = %(grantee)s
+    CROSS JOIN LATERAL (
+        SELECT 'REVOKE' AS verb, 'FROM' AS preposition, acl.privilege_type AS privilege FROM aclexplode(d.datacl) AS acl
+        WHERE acl.grantee = r.oid AND NOT %(on_database)s::jsonb ? acl.privilege_type
+        UNION ALL
+        SELECT 'GRANT', 'TO', w.privilege FROM jsonb_array_elements_text(%(on_database)s::jsonb) AS w(privilege)
+        WHERE NOT EXISTS (SELECT FROM aclexplode(d.datacl) AS acl WHERE acl.grantee = r.oid AND acl.privilege_type = w.privilege)
+    ) AS held
     WHERE d.datname = current_database()
-      AND NOT EXISTS (
-          SELECT FROM aclexplode(d.datacl) AS acl JOIN pg_roles r ON r.oid = acl.grantee
-          WHERE r.rolname = %(grantee)s AND acl.privilege_type = 'CONNECT')
+    UNION ALL
+    SELECT 4, format('GRANT USAGE ON SCHEMA greenlab TO %%I', %(grantee)s::text)
+    WHERE NOT has_schema_privilege(%(grantee)s, to_regnamespace('greenlab')::oid, 'USAGE')
+    UNION ALL
+    SELECT 4, format('GRANT SELECT ON greenlab.schema TO %%I', %(grantee)s::text)
+    WHERE NOT has_table_privilege(%(grantee)s, to_regclass('greenlab.schema')::oid, 'SELECT')
 ) AS statements
 ORDER BY step, statement

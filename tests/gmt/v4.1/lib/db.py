@@ -56,6 +56,10 @@ def fetch_one(sql: str, params: tuple = ()) -> dict | None:
     return _execute(sql, params).fetchone()
 
 
+def fetch_all(sql: str, params: tuple = ()) -> list[dict]:
+    return _execute(sql, params).fetchall()
+
+
 def shutdown() -> None:
     if _connection is not None:
         _connection.close()

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -360,27 +359,7 @@ def test_retire_what_is_not_there(any_jobs_db: Any) -> None:
 # Several at once ------------------------------------------------------------------------------------------------------
 
 
-def in_threads(*calls: Any) -> list[Any]:
-    """Start the calls at the same moment; return their results or errors in the same order."""
-    results: list[Any] = [None] * len(calls)
-    barrier = threading.Barrier(len(calls))
-
-    def work(place: int) -> None:
-        barrier.wait()
-        try:
-            results[place] = calls[place]()
-        except _jobs_db.JobsDBError as exc:
-            results[place] = exc
-
-    threads = [threading.Thread(target=work, args=[place]) for place in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def test_two_operators_register_overlapping_machines(any_jobs_db: Any) -> None:
+def test_two_operators_register_overlapping_machines(any_jobs_db: Any, in_threads: Any) -> None:
     """One wins whole, the other is told who holds which name; never half of each, never a name twice."""
     for first in range(10, 60, 10):
 
@@ -402,7 +381,7 @@ def test_two_operators_register_overlapping_machines(any_jobs_db: Any) -> None:
         assert f"machine {winner[1]['id']} has that description" in str(errors[0])
 
 
-def test_two_operators_register_the_same_machines(jobs_db: Any) -> None:
+def test_two_operators_register_the_same_machines(jobs_db: Any, in_threads: Any) -> None:
     machines = [{"id": number, "description": f"Machine {number}"} for number in range(1, 201)]
     results = in_threads(*[lambda: run(jobs_db, *machines)] * 4)
     assert sorted(result["changed"] for result in results) == [False, False, False, True]
@@ -460,19 +439,11 @@ def test_missing_privilege_names_table_and_remedy(postgres: Any, jobs_db: Any) -
     jobs_db.sql("DROP OWNED BY reader; DROP ROLE reader")
 
 
-REAL_GMT = Path(os.environ.get("GMT_REPO", "/nowhere"))
-
-
-@pytest.mark.skipif(not REAL_GMT.is_dir(), reason="GMT_REPO does not name a local copy of GMT's repository")
 @pytest.mark.parametrize(
-    "release", ["v0.16", "v0.18", "v0.19", "v0.22", "v1.0", "v1.4.0", "v2.3", "v2.6", "v3.0", "v4.1"]
+    "release", ["v0.16", "v0.18", "v0.19", "v0.22", "v1.0", "v1.4.0", "v2.3", "v2.6", "v3.0", "v4.1", "main"]
 )
-def test_real_schemas(release: str, tmp_path: Path, make_jobs_db: Any) -> None:
-    show = ["git", "-C", str(REAL_GMT), "show", f"{release}:docker/structure.sql"]
-    text = subprocess.run(show, check=True, capture_output=True, encoding="utf8").stdout
-    structure_sql = tmp_path / "structure.sql"
-    structure_sql.write_text(text, encoding="utf8")
-    db = make_jobs_db(structure_sql)
+def test_real_schemas(release: str, real_jobs_db: Any) -> None:
+    db = real_jobs_db(release)
     result = check_and_run(db, DELL, PI)
     assert result["changed"]
     assert db.machines() == [(1, "Dell R640", True), (2, "Raspberry Pi 5", True)]

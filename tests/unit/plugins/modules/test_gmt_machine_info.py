@@ -7,6 +7,9 @@ import json
 import time
 from typing import Any
 
+import pytest
+
+from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import JobsDBError
 from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES, machine_state
 from ansible_collections.greenlab.cluster.plugins.modules import gmt_machine_info
 
@@ -159,3 +162,25 @@ def test_states() -> None:
     assert "unknown" not in by_state
     assert machine_state(None) == machine_state("") == machine_state("tea_break") == "unknown"
     assert set(by_state) < set(STATES)
+
+
+def test_filters_by_state_and_age(any_jobs_db: Any) -> None:
+    any_jobs_db.sql("DELETE FROM jobs; DELETE FROM machines")
+    add_machines(any_jobs_db, (1, "idle", True), (2, "stuck", True), (3, "new", True), (4, "measures", True))
+    any_jobs_db.sql(
+        "INSERT INTO client_status (machine_id, status_code, created_at) VALUES"
+        " (1, 'job_no', now() - interval '3 days'), (2, 'job_start', now() - interval '2 days'),"
+        " (4, 'job_no', now() - interval '9 days'), (4, 'job_start', now())"
+    )
+
+    def ids(**filters: Any) -> list[int]:
+        return [machine["id"] for machine in read(any_jobs_db, **filters)]
+
+    assert ids(states=["measuring"]) == [2, 4]
+    assert ids(states=["unknown", "idle"]) == [1, 3]
+    assert ids(states=[]) == []
+    assert ids(older_than="1d") == [1, 2]
+    assert ids(older_than="60h") == [1]
+    assert ids(states=["measuring"], older_than="86400", ids=[2, 4]) == [2]
+    with pytest.raises(JobsDBError, match="older_than: 'x' is no time"):
+        ids(older_than="x")

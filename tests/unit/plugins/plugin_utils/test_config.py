@@ -127,3 +127,30 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(AnsibleFilterError) as error:
         gmt_config({}, values(machine_id=None, machine_description=""), _releases.merged("v4.1"))
     assert "machine.id" in str(error.value) and "machine.description" in str(error.value)
+
+
+def server_values():
+    return {
+        "smtp_server": "mail.example.org",
+        "smtp_port": 465,
+        "email_bcc": None,
+        "cors_allowed_origins": ["https://api.example.org"],
+        "postgresql": {"host": "db", "port": 5432, "dbname": "green-coding", "user": "server", "password": "secret"},
+    }
+
+
+def test_a_server_has_no_number_and_so_takes_no_jobs():
+    record = _releases.merged("v2.6")  # asks machines for a thermometer
+    config = gmt_config(example("v4.1"), server_values(), record, {"activate_scenario_runner": True}, part="server")
+    assert config["machine"]["id"] is None
+    assert config["smtp"]["server"] == "mail.example.org"
+    assert config["admin"]["email_bcc"] is False
+    assert config["cluster"]["cors_allowed_origins"] == ["https://api.example.org"]
+    assert config["activate_scenario_runner"] is True
+    assert set(keys(example("v4.1"))) <= set(keys(config))
+
+
+def test_a_servers_mistakes_name_its_own_variables():
+    wrong = {**server_values(), "postgresql": {"host": "db", "password": "two words"}}
+    with pytest.raises(AnsibleFilterError, match="Choose another gmt_server_db_password"):
+        gmt_config(example("v4.1"), wrong, _releases.merged("v4.1"), {}, "server")
