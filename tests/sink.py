@@ -17,7 +17,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     logged_in, recipients = False, []
     say("220 sink ESMTP")
     while line := (await reader.readline()).decode().rstrip("\r\n"):
-        verb, _, rest = line.partition(" ")
+        verb, _space, rest = line.partition(" ")
         verb = verb.upper()
         if verb == "EHLO":
             say("250-sink\r\n250 AUTH PLAIN")
