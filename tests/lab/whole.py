@@ -57,7 +57,8 @@ def main() -> None:
     for ref, files in lost.items():
         move(repository, ref, files)
     if lost:
-        print(f"{len(lost)} tags and branches without {', '.join(sorted({name for files in lost.values() for name in files}))}")
+        names = sorted({name for files in lost.values() for name in files})
+        print(f"{len(lost)} tags and branches without {', '.join(names)}")
 
 
 if __name__ == "__main__":
