@@ -21,7 +21,7 @@ demo: tools ## build a cluster on four nodes of this computer and show its statu
 	@$(DEMO) -i inventories/lab tests/lab/create.yml
 	@bash -o pipefail -c '$(DEMO) -i inventories/lab playbooks/site.yml | tee .lab/demo.log'
 	@echo; echo "The cluster:"
-	@sed -n '/^TASK \[Show the cluster\]/,/^PLAY RECAP/p' .lab/demo.log | sed -nE "s/^ *- '?([^']*)'?$$/\1/p"
+	@sed -n '/^TASK \[Show the cluster\]/,/^PLAY /p' .lab/demo.log | sed -nE 's/^ {8}//p'
 
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh
