@@ -105,7 +105,8 @@ class Node:
     def start(self, program: str) -> subprocess.Popen:
         """Start an endless program in a private view of the machine, see OVERLAY."""
         self.write_config()
-        argv = ["unshare", "--mount", "sh", "-c", OVERLAY, "sh", sys.executable, program]
+        # A shell makes programs in the background deaf to SIGINT, and with it the client to its stop signal.
+        argv = ["env", "--default-signal=INT", "unshare", "--mount", "sh", "-c", OVERLAY, "sh", sys.executable, program]
         with open(self.fake / "output", "w") as output:
             return subprocess.Popen(argv, env=self.env, stdout=output, stderr=output)
 
