@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,15 @@ class Postgres:
     host  directory of its Unix socket; it listens on nothing else
     port  number in the socket's name
     user  superuser, needs no password
+    restart(**settings)  cuts everybody off, and starts with other settings, or with the usual ones
     """
 
-    def __init__(self, bin_dir: Path, host: str, port: int, user: str) -> None:
+    def __init__(self, bin_dir: Path, host: str, port: int, user: str, restart: Callable[..., None]) -> None:
         self.bin_dir = bin_dir
         self.host = host
         self.port = port
         self.user = user
+        self.restart = restart
 
     def dsn(self, db: str = "postgres") -> str:
         """Return a libpq connection string, for psycopg.connect() and the like."""
@@ -106,16 +108,21 @@ def postgres() -> Iterator[Postgres]:
         )
         assert done.returncode == 0, f"{command}: {done.stdout}"
 
-    settings = (
-        f"-c port={port} -c listen_addresses= -c unix_socket_directories={base} "
-        "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-    )
+    def start(action: str, **settings: str) -> None:
+        usual = {"port": port, "listen_addresses": "", "unix_socket_directories": base}
+        fast = dict.fromkeys(["fsync", "synchronous_commit", "full_page_writes"], "off")
+        options = " ".join(f"-c {name}={value}" for name, value in {**usual, **fast, **settings}.items())
+        # The log goes to a file: a server that keeps our pipe open would keep us waiting for its end.
+        run("pg_ctl", "-w", "-l", str(base / "log"), "-m", "fast", "-o", options, action)
+
+    def restart(**settings: str) -> None:
+        start("restart", **settings)
+
     try:
         run("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
-        # The log goes to a file: a server that keeps our pipe open would keep us waiting for its end.
-        run("pg_ctl", "-w", "-l", str(base / "log"), "-o", settings, "start")
+        start("start")
         try:
-            yield Postgres(bin_dir, str(base), port, "postgres")
+            yield Postgres(bin_dir, str(base), port, "postgres", restart)
         finally:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:

@@ -30,7 +30,11 @@ class JobsDB:
         self.name = name
         self.dsn = dsn
         self.login = login
-        self.connection = psycopg.connect(dsn, row_factory=dict_row, autocommit=True)
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect the test itself; needed again when the server was restarted."""
+        self.connection = psycopg.connect(self.dsn, row_factory=dict_row, autocommit=True)
 
     def sql(self, query: Any, *values: Any) -> list[dict[str, Any]]:
         cursor = self.connection.execute(query, values or None)
