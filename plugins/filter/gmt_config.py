@@ -39,6 +39,12 @@ options:
     type: str
     choices: [machine, server]
     default: machine
+  providers:
+    description:
+      - The folders of the checkout's metric providers, such as V(cpu/utilization/procfs/system).
+      - Providers of Linux that are not among them are refused. Not given, they are not checked.
+    type: list
+    elements: str
 seealso:
   - plugin: greenlab.cluster.gmt_release
     plugin_type: filter
@@ -76,10 +82,12 @@ def gmt_config(
     release: dict[str, t.Any],
     extra: dict[str, t.Any] | None = None,
     part: str = "machine",
+    *,
+    providers: list[str] | None = None,
 ) -> dict[str, t.Any]:
     """Return the whole configuration, or fail with what is wrong in it."""
     try:
-        return _config.build(example or {}, values, release, extra or {}, part)
+        return _config.build(example or {}, values, release, extra or {}, part, providers=providers)
     except _config.InvalidConfig as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import re
 import typing as t
+from collections.abc import Collection, Iterator
 
 # The tool puts these into a connection string as they are, where a space or a quote would end them.
 _DB_KEYS = {"host": "db_host", "port": "db_port", "dbname": "db_name", "user": "db_user", "password": "db_password"}
@@ -89,17 +90,58 @@ def machine_problems(config: dict[str, t.Any], release: dict[str, t.Any]) -> lis
     return found
 
 
+def walk(config: t.Any, prefix: str = "") -> Iterator[tuple[str, t.Any]]:
+    """Go through every key below, as its dotted path and its value."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            yield f"{prefix}{key}", value
+            yield from walk(value, f"{prefix}{key}.")
+
+
+def threshold_problems(config: dict[str, t.Any]) -> list[str]:
+    """Return the thresholds that are no numbers; the client compares them only after hours of work."""
+    return [
+        f"{path} = {value!r} is not a number. Set it in gmt_config, without quotes."
+        for path, value in walk(config)
+        if path.endswith("threshold") and (isinstance(value, bool) or not isinstance(value, (int, float)))
+    ]
+
+
+def provider_problems(
+    config: dict[str, t.Any], release: dict[str, t.Any], providers: Collection[str]
+) -> list[str]:
+    """Return the metric providers of a Linux machine that the checkout does not have.
+
+    ``providers`` are their folders in the checkout, such as ``cpu/utilization/procfs/system``.
+    """
+    path, key = release["config_paths"]["metric_providers"], release["provider_key"]
+    found = []
+    for architecture in ("linux", "common"):
+        for name in get_path(config, f"{path}.{architecture}") or {}:
+            match = re.fullmatch(key["pattern"], str(name))
+            if not match or match[1].replace(key["separator"], "/") not in providers:
+                found.append(
+                    f"{path}.{architecture}.{name} is no metric provider of {release['release']}, which spells them "
+                    f"like {key['example']}. Set gmt_metric_providers."
+                )
+    return found
+
+
 def build(
     example: dict[str, t.Any],
     values: dict[str, t.Any],
     release: dict[str, t.Any],
     extra: dict[str, t.Any],
     part: str = "machine",
+    *,
+    providers: Collection[str] | None = None,
 ) -> dict[str, t.Any]:
     """Return the whole configuration.
 
     ``values`` are set where the release's ``config_paths`` say; one that is None is left as the example has it, one
     that the release has no place for is left out. ``extra`` is merged over everything. Raises InvalidConfig.
+
+    ``providers`` are the folders of the checkout's metric providers; None leaves their names unchecked.
 
     ``part`` is what the host is. A ``server`` is no machine: it gets no number, so that it can never take the jobs of
     the machine whose number the example has.
@@ -121,8 +163,12 @@ def build(
         set_path(config, config_paths["machine_id"], None)
         set_path(config, config_paths["machine_description"], "server")
     config = overlay(config, extra)
-    found = problems(config, "gmt_server_") if part == "server" else [
-        *machine_problems(config, release), *problems(config, "gmt_")]
+    if part == "server":
+        found = problems(config, "gmt_server_")
+    else:
+        found = [*machine_problems(config, release), *problems(config, "gmt_"), *threshold_problems(config)]
+        if providers is not None:
+            found += provider_problems(config, release, providers)
     if found:
         raise InvalidConfig("config.yml would not work: " + " ".join(found))
     return config

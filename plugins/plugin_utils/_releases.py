@@ -50,6 +50,12 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "config_fixes": {},
         # Keys that the example leaves open and the client cannot do without.
         "config_required": [],
+        # How config.yml spells a metric provider: its folder's parts joined by `separator` are group 1 of `pattern`.
+        "provider_key": {
+            "pattern": r"(.+)\.provider\.\w+",
+            "separator": ".",
+            "example": "cpu.utilization.procfs.system.provider.CpuUtilizationProcfsSystemProvider",
+        },
         # Whether the client takes the DB's port from PGPORT only.
         "reads_pgport": True,
         # What the machine can be told to do when its queue is empty, and how config.yml spells it.
@@ -220,6 +226,9 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             ],
         },
     }),
+    ("v3.0", {
+        "provider_key": {"pattern": "(.+)", "separator": "_", "example": "cpu_utilization_procfs_system"},
+    }),
     ("v4.0", {
         "server": {"activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db", "software_view"]},
         "packages": [
@@ -254,8 +263,8 @@ def parse(release: str) -> tuple[int, ...]:
     match = re.fullmatch(r"v?(\d+)\.(\d+)(?:\.(\d+))?", release)
     if not match:
         raise UnknownRelease(
-            f"{release!r} is not a GMT release. Give a tag such as {NEWEST_KNOWN!r}, or 'main'. "
-            "Another branch or a commit goes into gmt_version, beside the gmt_release it is nearest to."
+            f"{release!r} is not a GMT release. Give a tag such as {NEWEST_KNOWN!r}, or 'main'. Another branch or a "
+            "commit goes into gmt_version, beside the gmt_release it is nearest to (module gmt_release_info finds it)."
         )
     numbers = [int(part or 0) for part in match.groups()]
     while len(numbers) > 1 and numbers[-1] == 0:

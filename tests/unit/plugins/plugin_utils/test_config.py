@@ -8,12 +8,16 @@ import pathlib
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
+from ansible.plugins.filter.core import to_nice_yaml
 
 from ansible_collections.greenlab.cluster.plugins.filter.gmt_config import gmt_config
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _config, _releases
 
 EXAMPLES = pathlib.Path(__file__).parents[3] / "gmt"
-HOSTILE = ['say "hi"', "a # b", "key: value", "$(touch /tmp/x)", "{{ 7 * 7 }}", "Größe ☀", "no", "007", "- item", " x "]
+HOSTILE = [
+    'say "hi"', "it's", "a # b", "key: value", "- item", " x ", "two\nlines\n", "a\ttab", "a \\ backslash", "a\u2028b",
+    "$(touch /tmp/x)", "{{ 7 * 7 }}", "Größe ☀ 🌡", "no", "null", "007", "1e3", "0x10",
+]
 
 
 def example(release):
@@ -80,7 +84,7 @@ def test_hostile_text_survives_the_round_trip(text):
     config = gmt_config(
         example("v4.1"), values(machine_description=text), _releases.merged("v4.1"), {"machine": {"note": text}}
     )
-    again = yaml.safe_load(yaml.safe_dump(config, allow_unicode=True, sort_keys=False))
+    again = yaml.safe_load(to_nice_yaml(config, sort_keys=False))  # as the role writes it and the tool reads it
     assert again == config
     assert again["machine"]["description"] == text
 
@@ -91,6 +95,68 @@ def test_providers_given_replace_those_of_their_architecture_only():
     providers = config["measurement"]["metric_providers"]
     assert providers["linux"] == mine["linux"]
     assert providers["common"] == example("v4.1")["measurement"]["metric_providers"]["common"]
+
+
+def folders(release):
+    """The metric providers of the stand-in's checkout, as the role finds them."""
+    root = EXAMPLES / release / "metric_providers"
+    return [str(path.parent.relative_to(root)) for path in root.rglob("provider.py")]
+
+
+@pytest.mark.parametrize("release", ["v0.16", "v4.1"])
+def test_the_examples_own_providers_are_known(release):
+    assert folders(release)
+    gmt_config(example(release), values(), _releases.merged(release), providers=folders(release))
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("v0.16", "cpu_utilization_procfs_system"),
+        ("v0.16", "psu.energy.ac.mcp.machine.provider.PsuEnergyAcMcpMachineProvider"),
+        ("v4.1", "cpu.utilization.procfs.system.provider.CpuUtilizationProcfsSystemProvider"),
+        ("v4.1", "cpu_utilization_procfs_sistem"),
+    ],
+)
+def test_a_provider_that_the_release_has_not_is_refused(release, name):
+    mine = {"linux": {name: {"sampling_rate": 99}}}
+    with pytest.raises(AnsibleFilterError) as error:
+        gmt_config(
+            example(release), values(metric_providers=mine), _releases.merged(release), providers=folders(release)
+        )
+    assert f"linux.{name} is no metric provider of {release}, which spells them like cpu" in str(error.value)
+    assert "Set gmt_metric_providers." in str(error.value)
+
+
+def test_another_systems_providers_are_not_looked_at():
+    mine = {"macos": {"nothing": {}}}
+    gmt_config(
+        example("v4.1"), values(metric_providers=mine), _releases.merged("v4.1"), providers=folders("v4.1")
+    )
+
+
+@pytest.mark.parametrize("threshold", ["0.01", "1 %", True, None])
+def test_a_threshold_that_is_no_number_is_refused(threshold):
+    extra = {"cluster": {"client": {"control_workload": {"metrics": {"cpu_power": {"threshold": threshold}}}}}}
+    with pytest.raises(AnsibleFilterError, match=r"control_workload.metrics.cpu_power.threshold = .* is not a number"):
+        gmt_config(example("v4.1"), values(), _releases.merged("v4.1"), extra)
+    extra["cluster"]["client"]["control_workload"]["metrics"]["cpu_power"]["threshold"] = 0.01
+    gmt_config(example("v4.1"), values(), _releases.merged("v4.1"), extra)
+
+
+def leaves(release):
+    return [path for path in keys(example(release)) if not isinstance(_config.get_path(example(release), path), dict)]
+
+
+@pytest.mark.parametrize("path", [path for path in leaves("v4.1") if path != "machine.id"])
+def test_every_key_can_be_set(path):
+    """What no variable stands for is set through gmt_config."""
+    new = 31 if path.endswith(("threshold", "sleep_time_no_job")) else f"mine-{path}"
+    extra = {}
+    _config.set_path(extra, path, new)
+    config = gmt_config(example("v4.1"), values(), _releases.merged("v4.1"), extra)
+    assert _config.get_path(config, path) == new
+    assert set(keys(example("v4.1"))) <= set(keys(config))
 
 
 def test_extra_keys_are_merged_over_everything():

@@ -42,6 +42,8 @@ def first_argv(release: str, purpose: str) -> list[str]:
         ("v2.0", ("shutdown_values",), {"no": False, "suspend": True}),
         ("v2.1", ("shutdown_values",), {"no": False, "suspend": "suspend", "poweroff": "poweroff"}),
         ("v3.0", ("config_fixes",), {}),
+        ("v2.6", ("provider_key", "separator"), "."),
+        ("v3.0", ("provider_key", "separator"), "_"),
         ("v4.1", ("config_required",), []),
         ("v4.1", ("schema_files",), ["docker/structure.sql"]),
         ("v0.17.1", ("server",), {}),
