@@ -11,12 +11,10 @@ short_description: Machines of a GMT cluster from its jobs DB
 version_added: 0.1.0
 description:
   - Makes a host of each row of the C(machines) table of the Green Metrics Tool (GMT).
-  - Hosts are in the group C(available) or C(retired) (which holds machines on hold too), and in one of C(idle),
-    C(measuring), C(transient) and C(unknown), by what their client reported last. The groups exist when they are empty.
+  - Hosts are in the group C(available), C(held) or C(retired), and in one of C(idle), C(measuring), C(transient) and
+    C(unknown), by what their client reported last. The groups exist when they are empty.
   - Each host has the variables C(gmt_machine_id), C(gmt_machine_description), C(gmt_machine_available),
-    C(gmt_machine_state), C(gmt_machine_status_code), C(gmt_machine_status_since), C(gmt_machine_last_status),
-    C(gmt_machine_jobs_waiting), C(gmt_machine_jobs_running), C(gmt_machine_gmt_hash) and C(gmt_machine_updated_at), as
-    M(greenlab.cluster.gmt_machine_info) returns them.
+    C(gmt_machine_jobs_waiting) and so on, one for each value that M(greenlab.cluster.gmt_machine_info) returns.
   - Texts of the table are data, and never taken for a template. No variable tells Ansible how to reach a machine; that
     is for C(host_vars), C(group_vars) or O(compose).
   - Reads the database only and never contacts a machine. A connection that breaks is tried once more.
@@ -93,7 +91,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     report,
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES
-from ansible_collections.greenlab.cluster.plugins.modules.gmt_machine_info import read_machines
+from ansible_collections.greenlab.cluster.plugins.module_utils._machines import read_machines
 
 if t.TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,12 +101,12 @@ if t.TYPE_CHECKING:
 
     from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Row
 
-GROUPS = ["available", "retired", *STATES]
+GROUPS = ["available", "held", "retired", *STATES]
 
 RESERVED = {"all", "ungrouped", "localhost", *GROUPS}
 
 # Whatever a client or an operator wrote there; the rest is a number, a time or a word of ours.
-FREE_TEXT = {"description", "status_code", "last_status", "gmt_hash"}
+FREE_TEXT = {"description", "status_code", "last_status", "gmt_hash", "held_by", "held_for"}
 
 # A DNS label has no more; longer names are cut, and may then be the same.
 MAX_LENGTH = 63
@@ -188,7 +186,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         groups, strict = self.get_option("groups"), self.get_option("strict")
         for host, row in machines.items():
             inventory.add_host(host)
-            inventory.add_child("available" if row["available"] else "retired", host)
+            inventory.add_child("held" if row["held_by"] else "available" if row["available"] else "retired", host)
             inventory.add_child(row["state"], host)
             for name, value in row.items():
                 inventory.set_variable(host, f"gmt_machine_{name}", wrap_var(value) if name in FREE_TEXT else value)

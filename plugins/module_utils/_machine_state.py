@@ -9,6 +9,11 @@ a crash or a power cut: `idle` also stands for a machine that is suspended or sw
 
 from __future__ import annotations
 
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
 STATES = ["idle", "measuring", "transient", "unknown"]
 
 # idle: the client sleeps, nothing runs. measuring: do not touch. transient: more work follows at once.
@@ -22,7 +27,7 @@ _STATE_OF_CODE = {
     # The job is WAITING again and is picked up within minutes.
     "cooldown": "transient",
     "warmup": "transient",
-    # May sleep, may go on at once: it cannot be told from the code.
+    # May sleep, may go on at once: only its age tells.
     "job_error": "transient",
     "job_end": "transient",
     "measurement_control_end": "transient",
@@ -35,7 +40,27 @@ _STATE_OF_CODE = {
     "reboot": "transient",
 }
 
+# Whoever goes on after an error does so at once; after a minute the client sleeps for ten, or for hours.
+SECONDS_UNTIL_AN_ERROR_SLEEPS = 60
 
-def machine_state(status_code: str | None) -> str:
-    """Return `idle`, `measuring`, `transient` or, without a code or for one that no known release writes, `unknown`."""
+
+def machine_state(status_code: str | None, age: int | None = None) -> str:
+    """Return `idle`, `measuring`, `transient` or, without a code or for one that no known release writes, `unknown`.
+
+    `age` is for how many seconds the client has not written another one.
+    """
+    if status_code == "job_error" and age is not None and age >= SECONDS_UNTIL_AN_ERROR_SLEEPS:
+        return "idle"
     return _STATE_OF_CODE.get(status_code or "", "unknown")
+
+
+def busy_with(machine: Mapping[str, t.Any]) -> str | None:
+    """Return why nobody may work on a machine now, None when it is idle. Its row is one of `read_machines`.
+
+    A machine that never wrote a status has no client yet, or takes its jobs by cron: only its jobs count.
+    """
+    if machine["jobs_running"]:
+        return "a job is RUNNING"
+    if machine["last_status"] is None or machine["state"] == "idle":
+        return None
+    return f"its last status is {machine['last_status']}"

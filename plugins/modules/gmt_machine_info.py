@@ -115,7 +115,8 @@ machines:
     state:
       description:
         - What the status code (RV(machines[].status_code), else RV(machines[].last_status)) means for a maintainer.
-        - V(idle), the client sleeps, or the machine is suspended or switched off, which looks the same.
+        - V(idle), the client sleeps, or the machine is suspended or switched off, which looks the same. C(job_error) is
+          idle after a minute, when the client can only be asleep.
         - V(measuring), do not touch it.
         - V(transient), between two steps (cooling down, maintenance, reboot), more work follows.
         - V(unknown), no client ever reported, or with a code that no release from v0.16 to v4.1 writes.
@@ -135,13 +136,26 @@ machines:
       description: Commit of GMT that the client runs.
       type: str
       sample: 86d47334c0ffee
+    held_by:
+      description:
+        - Who holds the machine, see M(greenlab.cluster.gmt_hold). Null when nobody does, and so are the next two.
+        - A machine on hold is not available.
+      type: str
+      sample: ada@office
+    held_for:
+      description: Why.
+      type: str
+      sample: new fan
+    held_since:
+      description: Since when, in ISO 8601, UTC.
+      type: str
+      sample: "2026-11-21T23:18:05.123456+00:00"
     updated_at:
       description: Time of the last change of the row, in ISO 8601, UTC. It is no sign of life.
       type: str
       sample: "2026-11-21T23:18:05.123456+00:00"
 """
 
-import datetime
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -151,30 +165,16 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     MissingLibrary,
     Schema,
     jobs_db_argument_spec,
-    load_psycopg,
     report,
 )
-from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES, machine_state
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES
+from ansible_collections.greenlab.cluster.plugins.module_utils._machines import read_machines
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import seconds
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Connection, Row
-
-COLUMNS = [
-    "id",
-    "description",
-    "available",
-    "status_code",
-    "status_since",
-    "last_status",
-    "state",
-    "jobs_waiting",
-    "jobs_running",
-    "gmt_hash",
-    "updated_at",
-]
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
@@ -186,76 +186,6 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         states={"type": "list", "elements": "str", "choices": list(STATES)},
         older_than={"type": "str"},
     )
-
-
-def read_machines(
-    connection: Connection,
-    schema: Schema,
-    ids: Sequence[int] | None = None,
-    descriptions: Sequence[str] | None = None,
-    *,
-    states: Sequence[str] | None = None,
-    older_than: int | None = None,
-) -> list[Row]:
-    """Return the machines by id; filters that are None let all pass. Importable: the inventory reads the same rows."""
-    sql = load_psycopg().sql
-    query = sql.SQL(
-        """
-        WITH wanted AS (
-            SELECT id, description, available, {status_code} AS status_code, {gmt_hash} AS gmt_hash,
-                {updated_at} AS updated_at
-            FROM machines
-            WHERE (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
-                AND (%(descriptions)s::text[] IS NULL OR description = ANY(%(descriptions)s::text[]))
-        ), newest AS (
-            -- Two passes over the history instead of a sort: it grows for years and has no index for this.
-            SELECT DISTINCT ON (client_status.machine_id)
-                client_status.machine_id, client_status.status_code, client_status.created_at
-            FROM client_status
-            JOIN (
-                SELECT machine_id, max(created_at) AS created_at
-                FROM client_status
-                WHERE machine_id IN (SELECT id FROM wanted)
-                GROUP BY machine_id
-            ) AS latest USING (machine_id, created_at)
-            ORDER BY client_status.machine_id, client_status.id DESC
-        ), counted AS (
-            SELECT machine_id,
-                count(*) FILTER (WHERE {waiting}) AS waiting,
-                count(*) FILTER (WHERE {running}) AS running
-            FROM jobs
-            WHERE ({waiting} OR {running}) AND machine_id IN (SELECT id FROM wanted)
-            GROUP BY machine_id
-        )
-        SELECT wanted.*, newest.created_at AS status_since, newest.status_code AS last_status,
-            COALESCE(counted.waiting, 0) AS jobs_waiting, COALESCE(counted.running, 0) AS jobs_running
-        FROM wanted
-        LEFT JOIN newest ON newest.machine_id = wanted.id
-        LEFT JOIN counted ON counted.machine_id = wanted.id
-        WHERE %(older_than)s::bigint IS NULL
-            OR newest.created_at <= now() - make_interval(secs => %(older_than)s::bigint)
-        ORDER BY wanted.id
-        """
-    ).format(
-        waiting=sql.SQL(schema.jobs_in_state("waiting")),
-        running=sql.SQL(schema.jobs_in_state("running")),
-        **{
-            name: sql.Identifier(name) if schema.has("machines", name) else sql.SQL("NULL")
-            for name in ("status_code", "gmt_hash", "updated_at")
-        },
-    )
-    filters = {"ids": ids, "descriptions": descriptions, "older_than": older_than}
-    rows = [_typed(row) for row in connection.execute(query, filters)]
-    return rows if states is None else [row for row in rows if row["state"] in states]
-
-
-def _typed(row: Row) -> Row:
-    values = dict(row, state=machine_state(row["status_code"] or row["last_status"]))
-    return {name: _iso(values[name]) for name in COLUMNS}
-
-
-def _iso(value: t.Any) -> t.Any:
-    return value.isoformat() if isinstance(value, datetime.datetime) else value
 
 
 def run(params: Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -1,7 +1,8 @@
 -- One row for each statement that brings the rights of a role to what is wanted; no row when they are right already.
 -- wanted: [{"privilege": "SELECT", "tables": ["jobs"], "columns": ["id"]}]; tables and columns that do not exist are
 -- left out. Rights on a table are on the whole of it unless columns are given. Whoever may insert may use the sequence,
--- and has what "sequences" names. on_database: rights on the database itself. Everybody may read which release it has.
+-- and has what "sequences" names. on_database: rights on the database itself. Everybody may read which release it has;
+-- may_hold: and hold machines.
 WITH wanted_table AS (
     SELECT w.privilege, c.oid AS relation, w.columns, w.sequences
     FROM jsonb_to_recordset(%(wanted)s::jsonb) AS w(privilege text, tables jsonb, columns jsonb, sequences jsonb)
@@ -68,5 +69,8 @@ SELECT statement FROM (
     UNION ALL
     SELECT 4, format('GRANT SELECT ON greenlab.schema TO %%I', %(grantee)s::text)
     WHERE NOT has_table_privilege(%(grantee)s, to_regclass('greenlab.schema')::oid, 'SELECT')
+    UNION ALL
+    SELECT 4, format('GRANT SELECT, INSERT, UPDATE ON greenlab.holds, greenlab.builds TO %%I', %(grantee)s::text)
+    WHERE %(may_hold)s AND NOT has_table_privilege(%(grantee)s, to_regclass('greenlab.holds')::oid, 'INSERT')
 ) AS statements
 ORDER BY step, statement

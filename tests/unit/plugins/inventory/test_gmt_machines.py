@@ -115,6 +115,9 @@ def test_hosts_groups_and_variables(inventory: Inventory, jobs_db: Any, add: Any
         "gmt_machine_jobs_waiting": 2,
         "gmt_machine_jobs_running": 0,
         "gmt_machine_gmt_hash": None,
+        "gmt_machine_held_by": None,
+        "gmt_machine_held_for": None,
+        "gmt_machine_held_since": None,
     }
 
 

@@ -14,6 +14,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state im
 from ansible_collections.greenlab.cluster.plugins.modules import gmt_machine_info
 
 EARLY, LATE = "2026-01-02T03:04:05+00:00", "2026-02-02T03:04:05.678901+00:00"
+NOT_HELD = {"held_by": None, "held_for": None, "held_since": None}
 
 
 def read(db: Any, **options: Any) -> list[dict[str, Any]]:
@@ -62,6 +63,7 @@ def test_current_release(jobs_db: Any) -> None:
         "jobs_waiting": 2,
         "jobs_running": 1,
         "gmt_hash": "86d4733",
+        **NOT_HELD,
         "updated_at": machines[1]["updated_at"],
     }
     assert machines[1]["updated_at"].endswith("+00:00")
@@ -77,6 +79,7 @@ def test_current_release(jobs_db: Any) -> None:
         "jobs_waiting": 0,
         "jobs_running": 0,
         "gmt_hash": None,
+        **NOT_HELD,
         "updated_at": None,
     }
 
@@ -105,6 +108,7 @@ def test_first_release(old_jobs_db: Any) -> None:
             "jobs_waiting": waiting,
             "jobs_running": running,
             "gmt_hash": None,
+            **NOT_HELD,
             "updated_at": None,
         }
         for number, description, since, status, state, waiting, running in [
@@ -130,7 +134,7 @@ def test_filters(any_jobs_db: Any) -> None:
     assert ids(descriptions=[]) == []
 
 
-def test_thousands_of_machines_are_three_statements(jobs_db: Any, statements: list[Any]) -> None:
+def test_thousands_of_machines_are_four_statements(jobs_db: Any, statements: list[Any]) -> None:
     """Also right after a mass registration, when the planner knows nothing of the rows yet."""
     jobs_db.sql(
         "INSERT INTO machines (id, description) SELECT n, 'Machine ' || n FROM generate_series(2, 5000) AS n;"
@@ -144,7 +148,7 @@ def test_thousands_of_machines_are_three_statements(jobs_db: Any, statements: li
     assert time.monotonic() - began < 2
     assert len(machines) == 5000
     assert {(machine["state"], machine["jobs_waiting"]) for machine in machines} == {("idle", 1)}
-    assert len(statements) == 3  # settings, schema, rows
+    assert len(statements) == 4  # settings, schema, whether there are holds, rows
 
 
 def test_states() -> None:
