@@ -82,6 +82,15 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "schema_files": ["docker/structure.sql"],
         # The web API and the dashboard. Empty: the release does not pin all that they need.
         "server": {},
+        # Routes of the web API that tell a wake host what is waiting, and the columns of their rows, counted from 0.
+        # `filter`: whether the jobs can be asked for by machine_id and state.
+        "api": {},
+        # Which jobs a machine (m) has to measure, and which (j) it measures, for a wake host that asks the database.
+        "queue": {
+            "waiting": "j.type = 'project' AND NOT j.running AND NOT j.failed"
+                       " AND (j.machine_id = m.id OR j.machine_id IS NULL)",
+            "running": "j.type = 'project' AND j.running AND NOT j.failed AND j.machine_id = m.id",
+        },
     }),
     ("v0.17", {
         "reads_pgport": False,
@@ -109,6 +118,11 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     ("v0.19", {
         "jobs_modes": {"run": "run"},
         "sudo": {"maintenance": [{"argv": ["/usr/bin/bash", "{dir}/tools/cluster/cleanup.sh"]}]},
+        "api": {"jobs": {"path": "/v1/jobs", "description": 5, "state": 6, "filter": False}},
+        "queue": {
+            "waiting": "j.state = 'WAITING' AND j.machine_id = m.id",
+            "running": "j.state = 'RUNNING' AND j.machine_id = m.id",
+        },
     }),
     ("v0.20", {
         "config_paths": {"client_sleep_time": "client.sleep_time_no_job"},
@@ -120,6 +134,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw"],
         "submodules": ["metric_providers/psu/energy/ac/xgboost/machine/model"],
         "config_paths": {"email_bcc": "admin.bcc_email"},
+        "api": {"jobs": {"description": 6, "state": 7}},
     }),
     ("v0.21.1", {
         "config_paths": {
@@ -127,6 +142,11 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "shutdown_on_job_no": "cluster.client.shutdown_on_job_no",
         },
         "server": {"health": "/v1/machines"},
+        "api": {
+            "jobs": {"filter": True},
+            "machines": {
+                "path": "/v1/machines", "id": 0, "available": 2, "status": 3, "updated_at": 4, "waiting": 11},
+        },
         "shutdown_values": {"poweroff": True},
         "config_required": [
             "machine.base_temperature_value", "machine.base_temperature_chip", "machine.base_temperature_feature"],
@@ -154,6 +174,10 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "redis_host": "redis.host",
         },
         "server": {"redis": True},
+        "queue": {
+            "waiting": "j.type = 'run' AND j.state = 'WAITING' AND j.machine_id = m.id",
+            "running": "j.type = 'run' AND j.state = 'RUNNING' AND j.machine_id = m.id",
+        },
         "service": {"name": "green-coding-client", "scope": "user"},
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng"],
     }),
@@ -182,6 +206,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     }),
     ("v2.0", {
         "config_paths": {"metric_providers": "measurement.metric_providers", "redis_port": "redis.port"},
+        "api": {"jobs": {"path": "/v2/jobs", "description": 7, "state": 8}},
         "server": {
             "activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db"],
             "watchlist": ["cron/watchlist.py", "schedule"],

@@ -65,6 +65,16 @@ def first_argv(release: str, purpose: str) -> list[str]:
         ("v0.23", ("config_paths", "email_bcc"), "admin.bcc_email"),
         ("v0.24", ("config_paths", "email_bcc"), "admin.email_bcc"),
         ("v1.0", ("config_paths", "cors_allowed_origins"), "cluster.cors_allowed_origins"),
+        ("v0.18", ("api",), {}),
+        ("v0.20", ("api",), {"jobs": {"path": "/v1/jobs", "description": 5, "state": 6, "filter": False}}),
+        ("v0.21", ("api", "jobs"), {"path": "/v1/jobs", "description": 6, "state": 7, "filter": False}),
+        ("v0.21.1", ("api", "jobs", "filter"), True),
+        ("v0.21.1", ("api", "machines", "waiting"), 11),
+        ("v1.4", ("api", "jobs", "path"), "/v1/jobs"),
+        ("v2.0", ("api", "jobs"), {"path": "/v2/jobs", "description": 7, "state": 8, "filter": True}),
+        ("v4.1", ("api", "machines", "path"), "/v1/machines"),
+        ("v0.23", ("queue", "waiting"), "j.state = 'WAITING' AND j.machine_id = m.id"),
+        ("v0.24", ("queue", "waiting"), "j.type = 'run' AND j.state = 'WAITING' AND j.machine_id = m.id"),
     ],
 )
 def test_value(release, path, expected):
