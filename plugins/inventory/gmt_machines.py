@@ -106,7 +106,16 @@ GROUPS = ["available", "held", "retired", *STATES]
 RESERVED = {"all", "ungrouped", "localhost", *GROUPS}
 
 # Whatever a client or an operator wrote there; the rest is a number, a time or a word of ours.
-FREE_TEXT = {"description", "status_code", "last_status", "gmt_hash", "held_by", "held_for"}
+FREE_TEXT = {
+    "description",
+    "status_code",
+    "last_status",
+    "running_job",
+    "gmt_hash",
+    "shutdown_on_job_no",
+    "held_by",
+    "held_for",
+}
 
 # A DNS label has no more; longer names are cut, and may then be the same.
 MAX_LENGTH = 63

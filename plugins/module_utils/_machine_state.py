@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
 STATES = ["idle", "measuring", "transient", "unknown"]
 
 # idle: the client sleeps, nothing runs. measuring: do not touch. transient: more work follows at once.
-_STATE_OF_CODE = {
+STATE_OF_CODE = {
     "job_no": "idle",
     # Sleeps for a whole control period (hours) before it tries again.
     "measurement_control_error": "idle",
@@ -51,7 +51,7 @@ def machine_state(status_code: str | None, age: int | None = None) -> str:
     """
     if status_code == "job_error" and age is not None and age >= SECONDS_UNTIL_AN_ERROR_SLEEPS:
         return "idle"
-    return _STATE_OF_CODE.get(status_code or "", "unknown")
+    return STATE_OF_CODE.get(status_code or "", "unknown")
 
 
 def busy_with(machine: Mapping[str, t.Any]) -> str | None:

@@ -27,12 +27,28 @@ COLUMNS = [
     "state",
     "jobs_waiting",
     "jobs_running",
+    "running_job",
     "gmt_hash",
+    "current_temperature",
+    "base_temperature",
+    "needs_revalidation",
+    "shutdown_on_job_no",
     "held_by",
     "held_for",
     "held_since",
     "updated_at",
 ]
+
+# Columns of `machines` that came with some release, and their types.
+_LATER_COLUMNS = {
+    "status_code": "text",
+    "gmt_hash": "text",
+    "current_temperature": "integer",
+    "base_temperature": "integer",
+    "needs_revalidation": "boolean",
+    "configuration": "json",
+    "updated_at": "timestamptz",
+}
 
 
 def read_machines(
@@ -50,6 +66,9 @@ def read_machines(
         """
         WITH wanted AS (
             SELECT id, description, available, {status_code} AS status_code, {gmt_hash} AS gmt_hash,
+                {current_temperature} AS current_temperature, {base_temperature} AS base_temperature,
+                {needs_revalidation} AS needs_revalidation,
+                {configuration} #>> '{{cluster,client,shutdown_on_job_no}}' AS shutdown_on_job_no,
                 {updated_at} AS updated_at
             FROM machines
             WHERE (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]))
@@ -69,14 +88,17 @@ def read_machines(
         ), counted AS (
             SELECT machine_id,
                 count(*) FILTER (WHERE {waiting}) AS waiting,
-                count(*) FILTER (WHERE {running}) AS running
+                count(*) FILTER (WHERE {running}) AS running,
+                (array_agg(json_build_object('id', id, 'name', {job_name}) ORDER BY id) FILTER (WHERE {running}))[1]
+                    AS running_job
             FROM jobs
             WHERE ({waiting} OR {running}) AND machine_id IN (SELECT id FROM wanted)
             GROUP BY machine_id
         )
         SELECT wanted.*, newest.created_at AS status_since, newest.status_code AS last_status,
             EXTRACT(EPOCH FROM now() - newest.created_at)::bigint AS status_age,
-            COALESCE(counted.waiting, 0) AS jobs_waiting, COALESCE(counted.running, 0) AS jobs_running
+            COALESCE(counted.waiting, 0) AS jobs_waiting, COALESCE(counted.running, 0) AS jobs_running,
+            counted.running_job
         FROM wanted
         LEFT JOIN newest ON newest.machine_id = wanted.id
         LEFT JOIN counted ON counted.machine_id = wanted.id
@@ -87,9 +109,10 @@ def read_machines(
     ).format(
         waiting=sql.SQL(schema.jobs_in_state("waiting")),
         running=sql.SQL(schema.jobs_in_state("running")),
+        job_name=sql.SQL("name" if schema.has("jobs", "name") else "NULL::text"),
         **{
-            name: sql.Identifier(name) if schema.has("machines", name) else sql.SQL("NULL")
-            for name in ("status_code", "gmt_hash", "updated_at")
+            name: sql.Identifier(name) if schema.has("machines", name) else sql.SQL(f"NULL::{kind}")
+            for name, kind in _LATER_COLUMNS.items()
         },
     )
     filters = {"ids": ids, "descriptions": descriptions, "older_than": older_than}

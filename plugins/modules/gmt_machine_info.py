@@ -132,10 +132,33 @@ machines:
       description: Measurement jobs that are marked as running on this machine, also those left behind by a crash.
       type: int
       sample: 0
+    running_job:
+      description:
+        - The job that is marked as running, the oldest if there are several. Its name is null before GMT v0.19.
+      type: dict
+      sample: {id: 4711, name: App 1.0}
     gmt_hash:
       description: Commit of GMT that the client runs.
       type: str
       sample: 86d47334c0ffee
+    current_temperature:
+      description: Temperature that the client saw last, in °C (since v0.22, where a thermometer is configured).
+      type: int
+      sample: 38
+    base_temperature:
+      description: Temperature that the machine must have before a measurement, in °C (since v0.22).
+      type: int
+      sample: 40
+    needs_revalidation:
+      description: Whether the client will run its control workload before the next job (since v4.0).
+      type: bool
+      sample: false
+    shutdown_on_job_no:
+      description:
+        - What the client does when its queue is empty, as its C(config.yml) says (since v2.6); V(suspend), V(poweroff)
+          or V(false).
+      type: str
+      sample: suspend
     held_by:
       description:
         - Who holds the machine, see M(greenlab.cluster.gmt_hold). Null when nobody does, and so are the next two.

@@ -43,12 +43,17 @@ def test_current_release(jobs_db: Any) -> None:
     jobs_db.sql("INSERT INTO client_status (machine_id, status_code, created_at) VALUES (2, 'job_no', %s)", EARLY)
     jobs_db.sql("INSERT INTO client_status (machine_id, status_code, created_at) VALUES (1, 'warmup', %s)", LATE)
     jobs_db.sql(
-        "UPDATE machines SET status_code = 'job_start', gmt_hash = '86d4733', updated_at = %s WHERE id = 2", LATE
+        "UPDATE machines SET status_code = 'job_start', gmt_hash = '86d4733', current_temperature = 41,"
+        " base_temperature = 38, needs_revalidation = true,"
+        """ configuration = '{"cluster": {"client": {"shutdown_on_job_no": "suspend"}}}',"""
+        " updated_at = %s WHERE id = 2",
+        LATE,
     )
     jobs_db.sql(
-        "INSERT INTO jobs (type, state, machine_id, user_id) VALUES"
-        " ('run', 'WAITING', 2, 1), ('run', 'WAITING', 2, 1), ('run', 'RUNNING', 2, 1), ('run', 'PAUSED', 2, 1),"
-        " ('run', 'FAILED', 2, 1), ('email-simple', 'WAITING', 2, 1), ('run', 'WAITING', 1, 1)"
+        "INSERT INTO jobs (name, type, state, machine_id, user_id) VALUES"
+        " ('a', 'run', 'WAITING', 2, 1), ('b', 'run', 'WAITING', 2, 1), ('{{ c }}', 'run', 'RUNNING', 2, 1),"
+        " ('d', 'run', 'PAUSED', 2, 1), ('e', 'run', 'FAILED', 2, 1), ('f', 'email-simple', 'WAITING', 2, 1),"
+        " ('g', 'run', 'WAITING', 1, 1)"
     )
     machines = read(jobs_db)
     assert [machine["id"] for machine in machines] == [1, 2, 3]
@@ -62,7 +67,12 @@ def test_current_release(jobs_db: Any) -> None:
         "state": "measuring",
         "jobs_waiting": 2,
         "jobs_running": 1,
+        "running_job": {"id": jobs_db.sql("SELECT id FROM jobs WHERE state = 'RUNNING'")[0]["id"], "name": "{{ c }}"},
         "gmt_hash": "86d4733",
+        "current_temperature": 41,
+        "base_temperature": 38,
+        "needs_revalidation": True,
+        "shutdown_on_job_no": "suspend",
         **NOT_HELD,
         "updated_at": machines[1]["updated_at"],
     }
@@ -78,7 +88,12 @@ def test_current_release(jobs_db: Any) -> None:
         "state": "unknown",
         "jobs_waiting": 0,
         "jobs_running": 0,
+        "running_job": None,
         "gmt_hash": None,
+        "current_temperature": None,
+        "base_temperature": None,
+        "needs_revalidation": False,
+        "shutdown_on_job_no": None,
         **NOT_HELD,
         "updated_at": None,
     }
@@ -107,7 +122,12 @@ def test_first_release(old_jobs_db: Any) -> None:
             "state": state,
             "jobs_waiting": waiting,
             "jobs_running": running,
+            "running_job": {"id": 2, "name": None} if running else None,
             "gmt_hash": None,
+            "current_temperature": None,
+            "base_temperature": None,
+            "needs_revalidation": None,
+            "shutdown_on_job_no": None,
             **NOT_HELD,
             "updated_at": None,
         }
