@@ -39,6 +39,7 @@ TABLES = [
     "watchlist",
     "timeline_projects",
     "categories",
+    "cluster_changelog",
 ]
 
 # Every release since v0.15 has these; without them it is not a jobs DB.

@@ -1,0 +1,236 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remember in the jobs DB what each machine was built from, and tell the researchers."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gmt_build
+short_description: Remember in the jobs DB what each machine of a GMT cluster was built from
+version_added: 0.1.0
+description:
+  - Keeps one row for each machine in the table C(greenlab.builds), with what P(greenlab.cluster.build_parts#filter)
+    returns. Who builds machines compares and leaves those alone that would not change.
+  - Adds a row to C(cluster_changelog) for each machine that was changed, in the same transaction, so that a researcher
+    can tie a measurement to the machine's configuration.
+extends_documentation_fragment:
+  - greenlab.cluster.jobs_db
+  - greenlab.cluster.jobs_db.module
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Runs the same statements as a real run and rolls them back.
+  diff_mode:
+    support: full
+    details:
+      - Shows what was known of the machines before and after.
+options:
+  machines:
+    description: The machines. Without it O(state=info) returns all that are known.
+    type: list
+    elements: dict
+    suboptions:
+      id:
+        description: Number of the machine.
+        type: int
+        required: true
+      parts:
+        description: What it was built from, a hash for each name. Required for O(state=done).
+        type: dict
+      message:
+        description:
+          - What was changed, for C(cluster_changelog), which GMT has since v2.3. Left out in older releases.
+          - Without it nothing is added there.
+        type: str
+  state:
+    description:
+      - V(begun) forgets what the machines were built from, before they are changed. A build that is cut off is then
+        never taken for a finished one.
+      - V(done) remembers it.
+      - V(info) only returns what is known.
+    type: str
+    choices: [begun, done, info]
+    default: info
+notes:
+  - Repeating a call whose connection broke may add a row to C(cluster_changelog) twice, and is safe otherwise.
+seealso:
+  - plugin: greenlab.cluster.build_parts
+    plugin_type: filter
+  - module: greenlab.cluster.gmt_hold
+author:
+  - the greenlab.cluster contributors (@greenlab)
+"""
+
+EXAMPLES = r"""
+- name: Read what the machines were last built from
+  greenlab.cluster.gmt_build:
+    login_unix_socket: /var/run/postgresql
+  register: built
+
+- name: Remember it
+  greenlab.cluster.gmt_build:
+    login_unix_socket: /var/run/postgresql
+    state: done
+    machines:
+      - id: 1
+        parts: "{{ site_parts }}"
+        message: "greenlab.cluster 0.1.0, GMT v4.1: changed gmt_client_sleep_time"
+"""
+
+RETURN = r"""
+machines:
+  description: What is known of the machines, by id. A machine of which nothing is known is left out.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Number of the machine.
+      type: int
+    parts:
+      description: What it was built from. Empty when a build was begun and not finished.
+      type: dict
+    built_at:
+      description: When that was written, in ISO 8601, UTC.
+      type: str
+  sample:
+    - id: 1
+      parts: {"collection": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
+      built_at: "2026-11-21T23:18:05.123456+00:00"
+"""
+
+import json
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.greenlab.cluster.plugins.module_utils._holds import require_holds
+from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
+    JobsDBError,
+    MissingLibrary,
+    as_one_message,
+    jobs_db_argument_spec,
+    read_schema,
+    report,
+    take_turns,
+    transaction,
+)
+from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_text
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Connection, Row, Schema
+
+
+def argument_spec() -> dict[str, dict[str, t.Any]]:
+    """Return the options of the module."""
+    return dict(
+        jobs_db_argument_spec(),
+        machines={
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "id": {"type": "int", "required": True},
+                "parts": {"type": "dict"},
+                "message": {"type": "str"},
+            },
+        },
+        state={"type": "str", "choices": ["begun", "done", "info"], "default": "info"},
+    )
+
+
+def problems_of_options(params: Mapping[str, t.Any]) -> list[str]:
+    """Return everything that can be said against the options without asking the DB."""
+    if params["state"] != "info" and params["machines"] is None:
+        return [f"'machines' is missing; state: {params['state']} needs it."]
+    problems = []
+    for machine in params["machines"] or []:
+        if params["state"] == "done" and not machine["parts"]:
+            problems.append(f"Machine {machine['id']} has no 'parts'; give what it was built from.")
+        flaw = flaw_of_text(machine["message"]) if machine["message"] is not None else None
+        if flaw:
+            problems.append(f"Machine {machine['id']}: the message {flaw}.")
+    return problems
+
+
+def known(connection: Connection, ids: Sequence[int] | None) -> list[Row]:
+    """Return the rows of the machines, of all without ids."""
+    rows = connection.execute(
+        """
+        SELECT machine_id AS id, parts, built_at FROM greenlab.builds
+        WHERE %(ids)s::bigint[] IS NULL OR machine_id = ANY(%(ids)s::bigint[]) ORDER BY machine_id
+        """,
+        {"ids": None if ids is None else list(ids)},
+    )
+    return [{**row, "built_at": row["built_at"].isoformat()} for row in rows]
+
+
+def write(connection: Connection, schema: Schema, machines: Sequence[Mapping[str, t.Any]], done: bool) -> None:
+    """Write what differs, and the changelog."""
+    rows = [{"id": machine["id"], "parts": machine["parts"] if done else {}} for machine in machines]
+    connection.execute(
+        """
+        INSERT INTO greenlab.builds (machine_id, parts)
+        SELECT id, parts FROM jsonb_to_recordset(%s::jsonb) AS list(id integer, parts jsonb)
+        ON CONFLICT (machine_id) DO UPDATE SET parts = excluded.parts, built_at = now()
+        WHERE builds.parts <> excluded.parts
+        """,
+        [json.dumps(rows)],
+    )
+    messages = [machine for machine in machines if done and machine["message"]]
+    if messages and schema.has("cluster_changelog"):
+        connection.execute(
+            "INSERT INTO cluster_changelog (message, machine_id) SELECT * FROM unnest(%s::text[], %s::int[])",
+            [[machine["message"] for machine in messages], [machine["id"] for machine in messages]],
+        )
+
+
+def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.Any]:
+    """Do what the options say and return the module's result; raise `JobsDBError` when it cannot be done."""
+    problems = problems_of_options(params)
+    if problems:
+        raise JobsDBError(as_one_message("The options are not valid.", problems))
+    machines = params["machines"]
+    ids = None if machines is None else sorted(machine["id"] for machine in machines)
+
+    def look(connection: Connection, _schema: Schema) -> list[Row]:
+        require_holds(connection, params)
+        return known(connection, ids)
+
+    if params["state"] == "info":
+        return {"changed": False, "machines": report(params, look), "diff": {"before": {}, "after": {}}}
+    with transaction(params, commit=not check_mode, safe_to_repeat=False) as connection:
+        require_holds(connection, params)
+        take_turns(connection)
+        before = known(connection, ids)
+        write(connection, read_schema(connection, params), machines, params["state"] == "done")
+        after = known(connection, ids)
+    shown = [[{"id": row["id"], "parts": row["parts"]} for row in rows] for rows in (before, after)]
+    changed = shown[0] != shown[1] or any(machine["message"] for machine in machines)
+    return {
+        "changed": changed,
+        "machines": after,
+        "diff": {"before": {"machines": shown[0]}, "after": {"machines": shown[1]}},
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = run(module.params, module.check_mode)
+    except MissingLibrary as exc:
+        module.fail_json(msg=str(exc), exception=exc.details)
+    except JobsDBError as exc:
+        module.fail_json(msg=str(exc))
+    if not module._diff:
+        del result["diff"]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

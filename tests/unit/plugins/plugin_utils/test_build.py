@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine is built from, and what differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.greenlab.cluster.plugins.filter import build_changes, build_parts
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _build
+
+parts = build_parts.FilterModule().filters()["build_parts"]
+changes = build_changes.FilterModule().filters()["build_changes"]
+HOST = {"gmt_release": "v4.1", "gmt_db_password": "for a test", "gmt_config": {"b": 1, "a": [2]}, "lab_prefix": "10.1"}
+
+
+def of(**values: Any) -> dict[str, str]:
+    return parts("one", {"one": {**HOST, **values}}, ["gmt"])
+
+
+def test_each_option_of_the_roles_counts_and_nothing_else():
+    assert set(of()) == {"collection", "gmt_release", "gmt_db_password", "gmt_config"}
+    assert of(lab_prefix="10.2") == of()
+    assert changes(of(gmt_release="v4.0", gmt_dir="/opt/x"), of()) == ["gmt_dir", "gmt_release"]
+    assert changes(of(), of(gmt_dir="/opt/x")) == ["gmt_dir"]
+    assert changes(of(gmt_config={"a": [2], "b": 1}), of()) == []
+    assert changes(parts("one", {"one": HOST}, ["gmt"], {"commit": "abc"}), of()) == ["commit"]
+
+
+@pytest.mark.parametrize("unknown", [None, {}])
+def test_without_a_record_everything_changes(unknown: Any):
+    assert changes(of(), unknown) == ["everything"]
+
+
+def test_equal_values_of_different_variables_do_not_show():
+    found = of(gmt_user="same", gmt_group="same")
+    assert found["gmt_user"] != found["gmt_group"]
+
+
+def test_a_password_is_as_hard_to_guess_as_scrypt_makes_it(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    real = _build.hashlib.scrypt
+    monkeypatch.setattr(
+        _build.hashlib, "scrypt", lambda *args, **options: asked.append(options) or real(*args, **options)
+    )
+    assert of(gmt_db_password="another")["gmt_db_password"] != of()["gmt_db_password"]
+    assert asked[0]["n"] == 2**14
+
+
+def test_the_collection_counts_by_what_has_an_effect(tmp_path: Path):
+    task = tmp_path / "roles/gmt/tasks/main.yml"
+    for file in (task, tmp_path / "roles/gmt/README.md", tmp_path / "plugins/modules/__pycache__/x.pyc"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("one")
+
+    def now() -> str:
+        _build.of_collection.cache_clear()
+        return _build.of_collection(tmp_path)
+
+    before = now()
+    (tmp_path / "roles/gmt/README.md").write_text("two")
+    (tmp_path / "plugins/modules/__pycache__/x.pyc").write_text("two")
+    assert now() == before
+    task.write_text("two")
+    assert now() != before
+    _build.of_collection.cache_clear()
