@@ -117,13 +117,15 @@ def provider_problems(
     path, key = release["config_paths"]["metric_providers"], release["provider_key"]
     found = []
     for architecture in ("linux", "common"):
-        for name in get_path(config, f"{path}.{architecture}") or {}:
-            match = re.fullmatch(key["pattern"], str(name))
-            if not match or match[1].replace(key["separator"], "/") not in providers:
-                found.append(
-                    f"{path}.{architecture}.{name} is no metric provider of {release['release']}, which spells them "
-                    f"like {key['example']}. Set gmt_metric_providers."
-                )
+        names = [str(name) for name in get_path(config, f"{path}.{architecture}") or {}]
+        folders = {name: match[1].replace(key["separator"], "/") for name in names
+                   if (match := re.fullmatch(key["pattern"], name))}
+        unknown = [name for name in names if folders.get(name) not in providers]
+        if unknown:
+            found.append(
+                f"{path}.{architecture} names what is no metric provider of {release['release']}: "
+                f"{', '.join(unknown)}. Correct gmt_metric_providers; this release spells them like {key['example']}."
+            )
     return found
 
 
