@@ -11,7 +11,7 @@ short_description: The cluster's status as a table of text
 version_added: 0.1.0
 description:
   - Makes one line for each machine of the inventory from the rows of the jobs DB. A dash stands for what is not known.
-positional: _input, hostvars, rows
+positional: _input, hostvars, rows, history
 options:
   _input:
     description: Names of hosts.
@@ -19,7 +19,9 @@ options:
     elements: str
     required: true
   hostvars:
-    description: Ansible's C(hostvars).
+    description:
+      - Ansible's C(hostvars). Read are C(gmt_machine_id), C(gmt_machine_description), C(gmt_release), C(gmt_version),
+        C(gmt_shutdown_on_job_no), C(gmt_client_state).
     type: dict
     required: true
   rows:
@@ -27,14 +29,25 @@ options:
     type: list
     elements: dict
     required: true
+  history:
+    description: What M(greenlab.cluster.gmt_history_info) returns.
+    type: dict
+    required: true
+  wake_log:
+    description: The wake host's log of events, see P(greenlab.cluster.status_page#filter).
+    type: str
+    default: ""
 seealso:
+  - plugin: greenlab.cluster.status_page
+    plugin_type: filter
   - module: greenlab.cluster.gmt_machine_info
+  - module: greenlab.cluster.gmt_history_info
 """
 
 EXAMPLES = r"""
 - name: Show the cluster
   ansible.builtin.debug:
-    msg: "{{ groups['machines'] | greenlab.cluster.status_table(hostvars, jobs_db.machines) }}"
+    msg: "{{ groups['machines'] | greenlab.cluster.status_table(hostvars, now.machines, history) }}"
 """
 
 RETURN = r"""
@@ -43,19 +56,31 @@ _value:
   type: list
   elements: str
   sample:
-    - "machine   id  description   client service  last status  since (UTC)          waiting"
-    - "--------  --  ------------  --------------  -----------  -------------------  -------"
-    - "machine1  1   Esprimo P956  active          job_no       2026-11-21 10:00:00  0"
+    - "machine   state      since (UTC)       job           queue  hold  release       temperature  drift"
+    - "--------  ---------  ----------------  ------------  -----  ----  ------------  -----------  -----"
+    - "machine1  measuring  2026-11-21 10:00  4711 App 1.0  3      -     v4.1 86d4733  38/40 °C     -"
 """
 
 import typing as t
 
-from ansible_collections.greenlab.cluster.plugins.plugin_utils import _cluster
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _cluster, _status
 
 
-def status_table(hosts: list[str], hostvars: t.Any, rows: list[dict[str, t.Any]]) -> list[str]:
+def status_table(
+    hosts: list[str],
+    hostvars: t.Any,
+    rows: list[dict[str, t.Any]],
+    history: dict[str, t.Any],
+    wake_log: str = "",
+) -> list[str]:
     """Return the table's lines."""
-    return _cluster.table(_cluster.HEADINGS, _cluster.status_rows(hosts, hostvars, rows))
+    try:
+        machines = _status.read(hosts, hostvars, rows, history, wake_log).machines
+    except _status.BadVariable as error:
+        raise AnsibleFilterError(str(error)) from error
+    return _cluster.table(_status.HEADINGS, _status.table_rows(machines))
 
 
 class FilterModule:

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.modules import (
+    gmt_history_info,
     gmt_job,
     gmt_job_info,
     gmt_machine,
@@ -20,6 +21,7 @@ from ansible_collections.greenlab.cluster.plugins.modules import (
 )
 
 CALLS: list[tuple[Any, dict[str, Any]]] = [
+    (gmt_history_info, {}),
     (gmt_job, {"jobs": [{"id": 1}], "state": "waiting"}),
     (gmt_job_info, {}),
     (gmt_machine, {"machines": [{"id": 77}], "state": "retired"}),
