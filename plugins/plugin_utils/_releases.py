@@ -91,6 +91,18 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
                        " AND (j.machine_id = m.id OR j.machine_id IS NULL)",
             "running": "j.type = 'project' AND j.running AND NOT j.failed AND j.machine_id = m.id",
         },
+        # The system checks that the release makes by itself, under its own names, and how severe it finds a failure.
+        # Those of v0.19 and v0.20 are other ones, and not repeated here.
+        "system_checks": {},
+        "system_limits": {
+            # In bytes.
+            "free_disk": 1024**3,
+            "free_memory": 1024**3,
+            # What the name of a provider that measures the energy of the whole machine contains.
+            "energy_provider": [".energy", ".machine"],
+            # Whether a domain that has no short term limit fails where a power cap is configured.
+            "rapl_both_limits": True,
+        },
     }),
     ("v0.17", {
         "reads_pgport": False,
@@ -135,6 +147,14 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "submodules": ["metric_providers/psu/energy/ac/xgboost/machine/model"],
         "config_paths": {"email_bcc": "admin.bcc_email"},
         "api": {"jobs": {"description": 6, "state": 7}},
+        "system_checks": {
+            "db": "ERROR",
+            "docker_daemon": "ERROR",
+            "containers_running": "WARN",
+            "free_disk": "ERROR",
+            "free_memory": "ERROR",
+            "tmpfs_mount": "INFO",
+        },
     }),
     ("v0.21.1", {
         "config_paths": {
@@ -156,6 +176,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.sh"]}],
             "poweroff": [{"argv": ["/usr/sbin/shutdown"]}],
         },
+        "system_checks": {"utf_encoding": "ERROR"},
     }),
     ("v0.22", {
         # Told to stop, a client finishes cleanly on SIGINT; SIGTERM leaves its job RUNNING for ever.
@@ -165,6 +186,9 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "RestartKillSignal": "SIGINT",
             "FinalKillSignal": "SIGKILL",
         }},
+    }),
+    ("v0.23", {
+        "system_checks": {"one_energy_and_scope_machine_provider": "ERROR"},
     }),
     ("v0.24", {
         "config_paths": {
@@ -180,6 +204,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         },
         "service": {"name": "green-coding-client", "scope": "user"},
         "provider_packages": ["lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng"],
+        "system_checks": {"cpu_utilization": "WARN"},
     }),
     ("v0.25", {
         "server": {"worker_class": "uvicorn_worker.UvicornWorker"},
@@ -203,6 +228,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     }),
     ("v1.4", {
         "sudo": {"drop_caches": [{"argv": ["/usr/sbin/sysctl", "-w", "vm.drop_caches=3"]}]},
+        "system_checks": {"swap_disabled": "WARN"},
     }),
     ("v2.0", {
         "config_paths": {"metric_providers": "measurement.metric_providers", "redis_port": "redis.port"},
@@ -215,6 +241,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     ("v2.1", {
         "shutdown_values": {"suspend": "suspend", "poweroff": "poweroff"},
         "sudo": {"poweroff": [{"argv": ["/usr/bin/systemctl", "poweroff"]}]},
+        "system_checks": {"largest_sampling_rate": "WARN"},
     }),
     ("v2.2", {
         # Maintenance fails, and the client sleeps for hours, where e2scrub_all (which asks for lvm2) or logrotate is
@@ -225,13 +252,26 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "helpers": {"cleanup": {
             "src": "tools/cluster/cleanup_original.py", "dest": "{dir}/tools/cluster/cleanup.py"}},
         "sudo": {"maintenance": [{"argv": ["{dir}/tools/cluster/cleanup.py"]}]},
+        "system_checks": {"gmt_dir_dirty": "WARN", "ntp": "WARN", "suspend": "ERROR"},
+    }),
+    ("v2.3", {
+        "system_checks": {"tty_attached": "WARN"},
     }),
     ("v2.4", {
         "python": "3.11",  # scipy 1.16 has no wheel for an older one
+        "system_checks": {"docker_host_env": "ERROR", "steal_time": "ERROR"},
     }),
     ("v2.5", {
         "provider_packages": [
             "lm-sensors", "libsensors-dev", "libglib2.0-dev", "lshw", "stress-ng", "libcurl4-openssl-dev"],
+        "system_checks": {
+            "available_cpus": "ERROR",
+            "docker_cpu_availability": "WARN",
+            "assignable_cpus": "ERROR",
+            "assignable_memory": "ERROR",
+            "assignable_memory_oom": "WARN",
+        },
+        "system_limits": {"free_memory": 2 * 1024**3},
     }),
     ("v2.6", {
         "helpers": {
@@ -253,6 +293,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
     }),
     ("v3.0", {
         "provider_key": {"pattern": "(.+)", "separator": "_", "example": "cpu_utilization_procfs_system"},
+        "system_limits": {"energy_provider": ["_energy_", "_machine"]},
     }),
     ("v4.0", {
         "server": {"activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db", "software_view"]},
@@ -268,11 +309,21 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "system_checks": [{"argv": [*_ROOT_PYTHON, "{helpers}/system_checks_root.py"]}],
             "reboot": [{"argv": ["/usr/bin/systemctl", "reboot"]}],
         },
+        "system_checks": dict.fromkeys([
+            "temperature", "systemd_timers", "cron_files", "kernel_watchdog", "docker_registry_url",
+            "rapl_power_capping_package", "rapl_power_capping_dram", "rapl_power_capping_psys",
+            "cpu_cores", "dram", "usb_devices", "pci_devices", "cpu_governor", "cpu_smt", "cpu_turbo_boost",
+            "cpu_frequency", "cpu_scaling_driver",
+        ], "WARN"),
+    }),
+    ("v4.1", {
+        "system_limits": {"rapl_both_limits": False},
     }),
     # Not tagged yet: the branch main of August 2026, which the next release will be cut from.
     ("v4.2", {
         "jobs_modes": {"mail": ["email-simple", "email-report"]},
         "schema_files": ["docker/structure.sql", "docker/tables.sql", "docker/seed-data.sql"],
+        "system_checks": {"ssh_session": "WARN", "guest_time": "ERROR"},
     }),
 ]
 
