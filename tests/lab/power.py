@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's mains and reset button: switches a rebooting node on again.
+"""The lab's mains and reset button, and its network cards: switches nodes on, after a reboot or for a magic packet.
 
 ``power.py start FOLDER`` leaves a daemon behind (one a lab: a second start changes nothing),
 ``power.py stop FOLDER …`` ends it. FOLDER is named like its lab and holds the daemon's lock, pid and log.
 
 A container ends when its init ends: exit status 129 says "reboot", 130 "power off" (reboot(2) in a
 pid namespace kills init with SIGHUP or SIGINT). podman restarts neither, a real computer the first.
+
+A node that is off is woken as a real one is: by a broadcast frame on the lab's bridge with a magic packet for its own
+address (label greenlab.mac). The bytes are read from the wire; anything less than right wakes nobody.
 """
 
 from __future__ import annotations
@@ -15,13 +18,18 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO
 
 REBOOT = 129
+ALL_FRAMES = 3  # linux/if_ether.h
+IPV4, WAKE_ON_LAN, UDP = b"\x08\x00", b"\x08\x42", 17
+BROADCAST = b"\xff" * 6
 
 
 def podman(*args: str) -> list[str]:
@@ -50,6 +58,52 @@ def watch(label: str, pid_file: Path) -> None:
                     start([event["Name"]])
         finally:
             process.terminate()
+
+
+def payload(frame: bytes) -> bytes:
+    """Return what a broadcast frame carries, by UDP or right in it; nothing of any other frame."""
+    if frame[:6] == BROADCAST and frame[12:14] == WAKE_ON_LAN:
+        return frame[14:]
+    if frame[:6] == BROADCAST and frame[12:14] == IPV4 and frame[23] == UDP:
+        udp = frame[14 + 4 * (frame[14] & 15) :]
+        return udp[8 : int.from_bytes(udp[4:6], "big")]
+    return b""
+
+
+def woken_by(data: bytes) -> str:
+    """Return the address that a magic packet is for: six bytes of 0xff, then 16 times the address; else nothing."""
+    start = data.find(BROADCAST)
+    mac = data[start + 6 : start + 12]
+    if start < 0 or len(mac) < 6 or data[start + 6 : start + 102] != mac * 16:
+        return ""
+    return mac.hex(":")
+
+
+def bridge(network: str) -> str:
+    """Return the name of a network's bridge on this computer."""
+    found = subprocess.run(["podman", "network", "inspect", network], stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(found.stdout)[0]["network_interface"]
+
+
+def listen(network: str, label: str) -> None:
+    """Switch nodes on whose magic packet is on the wire; those that run already ignore it."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_FRAMES)) as wire:
+        wire.bind((bridge(network), 0))
+        while True:
+            data = payload(wire.recv(2048))
+            if mac := woken_by(data):
+                print(time.strftime("%H:%M:%S"), f"magic packet of {len(data)} bytes for {mac}", flush=True)
+                is_off = ["--filter=status=exited", f"--filter=label={label}", f"--filter=label=greenlab.mac={mac}"]
+                start(podman("ps", "--all", "--format={{.Names}}", *is_off))
+
+
+def listen_for_ever(network: str, label: str) -> None:
+    """The bridge is there only while a node runs."""
+    while True:
+        try:
+            listen(network, label)
+        except (OSError, subprocess.CalledProcessError):
+            time.sleep(1)
 
 
 def open_lock(file: Path) -> tuple[IO[str], bool]:
@@ -85,8 +139,10 @@ def start_daemon(folder: Path) -> None:
     handle.write(str(os.getpid()))
     handle.flush()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    label = f"greenlab.lab={folder.name}"
+    threading.Thread(target=listen_for_ever, args=[f"greenlab-{folder.name}", label], daemon=True).start()
     while True:
-        watch(f"greenlab.lab={folder.name}", folder / "power.pid")
+        watch(label, folder / "power.pid")
         time.sleep(1)
 
 
