@@ -42,11 +42,11 @@ _WORDS = {
 # Light and dark colour, height of the bar (of 10), dashes. Hues that stay apart for the colour-blind (after Okabe and
 # Ito), each at least 3:1 against the background; height and dashes tell the states apart without any colour.
 _LOOKS = {
-    "measuring": ("#0072b2", "#56b4e9", 10, ""),
+    "measuring": ("#0072b2", "#56b4e9", 8, ""),
     "preparing": ("#0072b2", "#56b4e9", 5, ""),
-    "idle": ("#6e7781", "#8b949e", 2, ""),
-    "asleep": ("#008060", "#2ec49a", 5, ""),
-    "held": ("#a86f00", "#e69f00", 10, "6 4"),
+    "idle": ("#6e7781", "#8b949e", 1.5, ""),
+    "asleep": ("#008060", "#2ec49a", 3, ""),
+    "held": ("#a86f00", "#e69f00", 8, "6 4"),
     "failed": ("#c8102e", "#ff6b6b", 10, ""),
     "unknown": ("#6e7781", "#8b949e", 1, "2 6"),
 }
@@ -73,7 +73,7 @@ _STYLE = """
 @media(prefers-color-scheme:dark){
 :root{--bg:#0d1117;--fg:#e6edf3;--muted:#9198a1;--line:#3d444d;--card:#151b23;%(dark)s}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:0 16px 32px;max-width:1280px;background:var(--bg);color:var(--fg);
+body{margin:0 auto;padding:0 16px 32px;max-width:1280px;overflow-wrap:anywhere;background:var(--bg);color:var(--fg);
 font:15px/1.45 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 h1{font-size:1.4rem;margin:16px 0 0}h2{font-size:1.1rem;margin:28px 0 8px}p{margin:4px 0;max-width:80ch}
 .muted,small{color:var(--muted)}small{font-size:.8rem}a{color:inherit}
@@ -82,15 +82,15 @@ svg{display:block}path{fill:none}%(strokes)s
 list-style:none}
 .cards li{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:8px 10px}
 .cards b{font-size:1.5rem;line-height:1.2;display:block}
-.cards svg{display:inline-block;width:36px;height:12px;margin-right:6px}
-.problems li{margin:2px 0;overflow-wrap:anywhere}
+.legend{padding:0;list-style:none}.cards svg,.legend svg{display:inline-block;width:36px;height:12px;margin-right:6px}
+.problems li{margin:2px 0}
 .chart{display:grid;grid-template-columns:220px minmax(0,1fr);column-gap:12px;margin-top:22px}
 .axis{position:relative;height:34px;font-size:.75rem;line-height:1.2;color:var(--muted);margin-left:232px}
 .axis span{position:absolute;top:0;padding:2px 0 0 4px;border-left:1px solid var(--line);height:100%%;white-space:pre}
 .rows .axis{position:sticky;top:0;z-index:2;background:var(--bg);border-bottom:1px solid var(--line)}
 .row{display:grid;grid-template-columns:220px minmax(0,1fr);column-gap:12px;align-items:center;
 border-bottom:1px solid var(--line);padding:3px 0;content-visibility:auto;contain-intrinsic-size:auto 46px}
-.row>div{min-width:0;overflow-wrap:anywhere;line-height:1.25}.row small{display:block}
+.row>div{min-width:0;line-height:1.25}.row small{display:block}
 .row>svg,.bars svg{width:100%%;%(grid)s}
 .row>svg{height:20px}
 .bars{position:relative}.bars svg{height:140px;border-bottom:1px solid var(--fg)}.bars rect{fill:var(--asleep)}
@@ -102,7 +102,7 @@ table{border-collapse:collapse;width:100%%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:6px 10px;border-bottom:1px solid var(--line);background:var(--bg)}
 td{white-space:nowrap}thead th{background:var(--card);white-space:nowrap}
 td svg{display:inline-block;width:24px;height:10px;margin-right:6px}td.text{white-space:normal;min-width:9rem}
-th:first-child{position:sticky;left:0;z-index:1;min-width:7.5rem;max-width:14rem;overflow-wrap:anywhere;
+th:first-child{position:sticky;left:0;z-index:1;min-width:7.5rem;max-width:14rem;
 border-right:1px solid var(--line)}
 th small{display:block;font-weight:normal}tr:last-child>*{border-bottom:0}
 @media(max-width:640px){
@@ -232,13 +232,15 @@ def _notes(cluster: Cluster) -> str:
     step = timedelta(seconds=round(cluster.window.seconds / COLUMNS))
     words = "".join(f"<li>{_swatch(state)}<b>{_WORDS[state][0]}</b>: {_WORDS[state][1]}.</li>" for state in STATES)
     return (
-        f'<section id="notes"><h2>What this shows</h2><ul class="cards">{words}</ul>'
+        f'<section id="notes"><h2>What this shows</h2><ul class="legend">{words}</ul>'
         f"<p>A bar has steps of {step} h. A step shows what took most of it, and a failure of any length. A machine"
         " that lost its power keeps the state that it reported last.</p>"
         "<p>Asleep is what the wake host saw. Where its log says nothing it is assumed, from 60 s after the queue was"
         " empty until the next report, of machines whose client is told to suspend them or to switch them off.</p>"
         "<p>Energy saved = time asleep × (status_idle_watts − status_sleep_watts). What falling asleep and waking up"
-        " cost is not subtracted.</p></section>"
+        " cost is not subtracted.</p>"
+        "<p>Drift: where the jobs DB and the inventory differ. <q>Other commit</q> is another one than that of most"
+        " machines that should run the same release.</p></section>"
     )
 
 
@@ -290,9 +292,12 @@ def _ticks(window: Window) -> t.Iterator[tuple[float, str]]:
     step = next((step for step in _TICK_STEPS if window.seconds / step <= _MOST_TICKS), _TICK_STEPS[-1])
     for offset in _marks(window, step):
         moment = window.moment(offset)
-        date = f"{moment.day} {_MONTHS[moment.month - 1]}"
-        label = f"{_DAYS[moment.weekday()]}\n{date}" if step >= _DAY else f"{moment:%H:%M}\n{date}"
-        yield offset / window.seconds, label
+        lines = [f"{moment:%H:%M}", f"{moment.day} {_MONTHS[moment.month - 1]}", str(moment.year)]
+        if step >= 28 * _DAY:
+            lines.pop(0)
+        elif step >= _DAY:
+            lines[0] = _DAYS[moment.weekday()]
+        yield offset / window.seconds, "\n".join(lines[:2])
 
 
 def _bars(window: Window) -> list[tuple[float, float]]:
