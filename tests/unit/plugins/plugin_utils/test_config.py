@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
 
 import pytest
 import yaml
@@ -219,3 +221,35 @@ def test_a_servers_mistakes_name_its_own_variables():
     wrong = {**server_values(), "postgresql": {"host": "db", "password": "two words"}}
     with pytest.raises(AnsibleFilterError, match="Choose another gmt_server_db_password"):
         gmt_config(example("v4.1"), wrong, _releases.merged("v4.1"), {}, "server")
+
+
+REAL_GMT = pathlib.Path(os.environ.get("GMT_REPO", "/nowhere"))  # a local copy of GMT's repository
+
+
+def git(*arguments):
+    return subprocess.run(["git", "-C", REAL_GMT, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.skipif(not REAL_GMT.is_dir(), reason="GMT_REPO names no copy of GMT's repository")
+@pytest.mark.parametrize("release", [since for since, _changes in _releases.RELEASES[:-1]] + ["main"])
+def test_the_real_release_has_what_its_record_says(release):
+    """Its files are there, and its own example passes with nothing but what a machine must set."""
+    record = _releases.merged(release)
+    tag = {"v1.4": "v1.4.0"}.get(release, release)
+    files = set(git("ls-tree", "-r", "--name-only", tag).splitlines())
+    named = [record["client_program"], record["jobs_program"], *record["requirements"], *record["schema_files"]]
+    assert {*named, *(helper["src"] for helper in record["helpers"].values())} <= files
+    extra = {}
+    for path in record["config_required"]:
+        _config.set_path(extra, path, 40)
+    providers = [
+        path.removeprefix("metric_providers/").removesuffix("/provider.py")
+        for path in files
+        if path.startswith("metric_providers/") and path.endswith("/provider.py")
+    ]
+    real = yaml.safe_load(git("show", f"{tag}:config.yml.example"))
+    config = gmt_config(real, values(), record, extra, providers=providers)
+    for name, path in record["config_paths"].items():
+        parent = path.rpartition(".")[0]
+        assert isinstance(_config.get_path(real, parent), dict), f"{name}: the example has no {parent}"
+    assert set(keys(real)) <= set(keys(config))

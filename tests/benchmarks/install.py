@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long a cluster takes to build.
+
+    .venv/bin/python tests/benchmarks/install.py --machines 8 --rounds 3
+
+From scratch, with wheels shared between the machines and with each machine for itself; and a second run against ping on
+the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`) and removes them in the end.
+GMT_REPO measures the real tool instead of the stand-in. All nodes share this computer: compare figures of one run only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = "inventories/lab"
+
+
+class Cluster:
+    """A lab of one server and some machines, told apart from other labs by its name."""
+
+    def __init__(self, folder: Path, machines: int) -> None:
+        self.folder = folder
+        self.limit = ",".join(["server", *(f"machine{number}" for number in range(1, machines + 1))])
+        octets = {f"machine{number}": 20 + number for number in range(1, machines + 1)}
+        self.octets = json.dumps({"lab_last_octets": {"upstream": 2, "server": 10, "pi": 20, **octets}})
+        hosts = {
+            name: {
+                "ansible_host": f"{{{{ lab_prefix }}}}.{octet}",
+                "gmt_machine_id": octet - 20,
+                "gmt_machine_description": f"Bench {name}",
+            }
+            for name, octet in octets.items()
+        }
+        self.inventory = folder / "machines.json"
+        self.inventory.write_text(json.dumps({"machines": {"hosts": hosts}}), encoding="utf8")
+        self.environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "GREENLAB_LAB": os.environ.get("GREENLAB_LAB") or "bench",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+
+    def ansible(self, program: str, *arguments: str) -> float:
+        """Run ansible on the lab and return the seconds it took; show its output when it fails."""
+        command = [program, f"--inventory={LAB}", f"--inventory={self.inventory}", f"--extra-vars={self.octets}"]
+        start = time.monotonic()
+        done = subprocess.run(
+            [*command, f"--limit={self.limit}", *arguments],
+            cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )
+        seconds = time.monotonic() - start
+        if done.returncode:
+            sys.exit(f"{program} {' '.join(arguments)} failed:\n{done.stdout[-4000:]}")
+        return seconds
+
+    def build(self, wheels: Path | None) -> float:
+        """Build the cluster, with wheels shared in a folder or each machine for itself."""
+        return self.ansible("ansible-playbook", "playbooks/site.yml", f"--extra-vars=gmt_wheels_dir={wheels or ''}")
+
+
+def measure(cluster: Cluster, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each thing that is measured."""
+    shared = cluster.folder / "wheels"
+    ways: dict[str, Path | None] = {
+        "from scratch, each for itself": None,
+        "from scratch, wheels shared, none there yet": shared,
+        "from scratch, wheels shared, all there": shared,
+    }
+    seconds: dict[str, list[float]] = {}
+    for name, wheels in ways.items():
+        cluster.ansible("ansible-playbook", "tests/lab/fresh.yml")
+        seconds[name] = [cluster.build(wheels)]
+    seconds["second run"], seconds["ansible all -m ping"] = [], []
+    for _round in range(rounds):  # in turns, so that both meet the same load
+        seconds["second run"].append(cluster.build(shared))
+        seconds["ansible all -m ping"].append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
+    return seconds
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description="Measure how long a cluster takes to build.")
+    parser.add_argument("--machines", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3, help="of the second run and of ping")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = Cluster(Path(folder), options.machines)
+        seconds = measure(cluster, options.rounds)
+        cluster.ansible("ansible-playbook", "tests/lab/destroy.yml")
+    tool = os.environ.get("GMT_REPO", "the stand-in")
+    print(f"{options.machines} machines and a server on {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}; {tool}")
+    for name, values in seconds.items():
+        print(f"{name:45} {statistics.median(values):7.1f} s  ({', '.join(f'{value:.1f}' for value in values)})")
+
+
+if __name__ == "__main__":
+    main()
