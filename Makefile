@@ -8,7 +8,7 @@ RUN = .venv/bin/python tests/run.py
 DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo clean check sanity tarball-test molecule test
+.PHONY: help tools demo clean check sanity tarball-test power-cuts molecule test
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -34,6 +34,9 @@ sanity: tools ## ansible-test sanity
 
 tarball-test: tools ## build the collection, install it elsewhere, use it
 	@$(RUN) tarball-test
+
+power-cuts: tools ## cut a machine of the demo off in the middle of 20 jobs; none may be lost or run twice (CUTS=…)
+	@$(DEMO) -i inventories/lab tests/power_cuts.yml -e cuts=$${CUTS:-20}
 
 molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
 	@$(RUN) molecule $(addprefix --scenario=,$(SCENARIO))

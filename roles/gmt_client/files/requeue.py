@@ -197,6 +197,7 @@ def connect(config: dict[str, Any]) -> psycopg.Connection[dict[str, Any]]:
         **{name: value for name, value in wanted.items() if value is not None},
         connect_timeout=CONNECT_SECONDS,
         options=f"-c lock_timeout={LOCK_SECONDS}s",
+        application_name="greenlab-requeue",
         row_factory=dict_row,
     )
 
