@@ -9,6 +9,11 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.greenlab.cluster.plugins.filter.gmt_release import gmt_release
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _releases
 
+SENSORS = ["lm-sensors", "libsensors-dev", "libglib2.0-dev"]
+BUILD = ["git", "gcc", "make", "libc6-dev", "python3-venv"]
+MAINTENANCE = ["e2fsprogs", "lvm2", "logrotate", "psmisc"]
+THERMOMETER = [f"machine.base_temperature_{part}" for part in ("value", "chip", "feature")]
+
 
 def first_argv(release: str, purpose: str) -> list[str]:
     return _releases.merged(release)["sudo"][purpose][0]["argv"]
@@ -65,6 +70,37 @@ def first_argv(release: str, purpose: str) -> list[str]:
         ("v0.23", ("config_paths", "email_bcc"), "admin.bcc_email"),
         ("v0.24", ("config_paths", "email_bcc"), "admin.email_bcc"),
         ("v1.0", ("config_paths", "cors_allowed_origins"), "cluster.cors_allowed_origins"),
+        ("v1.0", ("jobs_program",), "tools/jobs.py"),
+        ("v1.1", ("jobs_program",), "cron/jobs.py"),
+        ("v0.25", ("requirements",), ["requirements.txt"]),
+        ("v1.0", ("requirements",), ["requirements.txt", "docker/requirements.txt"]),
+        ("v0.20.2", ("submodules",), []),
+        ("v0.21", ("submodules",), ["metric_providers/psu/energy/ac/xgboost/machine/model"]),
+        ("v0.20.2", ("provider_packages",), SENSORS),
+        ("v0.21", ("provider_packages",), [*SENSORS, "lshw"]),
+        ("v0.24", ("provider_packages",), [*SENSORS, "lshw", "stress-ng"]),
+        ("v2.4", ("provider_packages",), [*SENSORS, "lshw", "stress-ng"]),
+        ("v2.5", ("provider_packages",), [*SENSORS, "lshw", "stress-ng", "libcurl4-openssl-dev"]),
+        ("v2.1", ("packages",), BUILD),
+        ("v2.2", ("packages",), [*BUILD, *MAINTENANCE]),
+        ("v3.0", ("packages",), [*BUILD, *MAINTENANCE]),
+        ("v4.0", ("packages",), [*BUILD, *MAINTENANCE, "pciutils", "usbutils"]),
+        ("v2.1", ("needs_time_service",), False),
+        ("v2.2", ("needs_time_service",), True),
+        ("v0.21", ("shutdown_values",), {"no": False}),
+        ("v0.21.1", ("shutdown_values",), {"no": False, "poweroff": True}),
+        ("v0.25", ("shutdown_values",), {"no": False, "poweroff": True}),
+        ("v1.0", ("shutdown_values",), {"no": False, "suspend": True}),
+        ("v0.21", ("config_required",), []),
+        ("v0.21.1", ("config_required",), THERMOMETER),
+        ("v3.0", ("config_required",), THERMOMETER),
+        ("v4.0", ("config_required",), []),
+        ("v4.0", ("config_fixes",), {"machine.base_temperature_value": {"from": False, "to": None}}),
+        ("v0.22", ("service", "settings", "KillSignal"), "SIGINT"),
+        ("v0.22", ("service", "settings", "TimeoutStopSec"), "600"),
+        ("v0.23", ("service", "name"), "green-coding-client-service"),
+        ("v0.24", ("service", "name"), "green-coding-client"),
+        ("v4.2", ("schema_files",), ["docker/structure.sql", "docker/tables.sql", "docker/seed-data.sql"]),
         ("v0.18", ("api",), {}),
         ("v0.20", ("api",), {"jobs": {"path": "/v1/jobs", "description": 5, "state": 6, "filter": False}}),
         ("v0.21", ("api", "jobs"), {"path": "/v1/jobs", "description": 6, "state": 7, "filter": False}),
@@ -117,6 +153,66 @@ def test_maintenance_command(release, expected):
 )
 def test_sudo_purposes(release, purposes):
     assert set(_releases.merged(release)["sudo"]) == purposes
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        ("v0.20", {"cleanup.sh": "cleanup.sh"}),
+        ("v0.21", {"cleanup.sh": "cleanup.sh", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
+        ("v0.21.1", {
+            "cleanup_original.sh": "cleanup.sh", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
+        ("v2.2", {
+            "cleanup_original.py": "cleanup.py", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
+        ("v2.6", {
+            "maintenance_original.py": "{helpers}/maintenance.py",
+            "hardware_info_root_original.py": "{helpers}/hardware_info_root.py"}),
+        ("v4.0", {
+            "maintenance_original.py": "{helpers}/maintenance.py",
+            "hardware_info_root_original.py": "{helpers}/hardware_info_root.py",
+            "system_checks_root.py": "{helpers}/system_checks_root.py"}),
+    ],
+)
+def test_helper_scripts(release, expected):
+    helpers = _releases.merged(release)["helpers"].values()
+    found = {h["src"].rpartition("/")[2]: h["dest"].replace("{dir}/tools/cluster/", "") for h in helpers}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"),
+    [
+        ("v0.25", ["{dir}/venv/bin/python3", "{dir}/lib/hardware_info_root.py"]),
+        ("v1.0", ["/usr/bin/python3", "-m", "lib.hardware_info_root"]),
+        ("v2.5", ["/usr/bin/python3", "-m", "lib.hardware_info_root"]),
+        ("v2.6", ["{python}", "-I", "-B", "-S", "{helpers}/hardware_info_root.py"]),
+    ],
+)
+def test_hardware_info_command(release, expected):
+    assert first_argv(release, "hardware_info") == expected
+
+
+def leaves(record, prefix=()):
+    """Go through what a dictionary says, key by key."""
+    for key, value in record.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*prefix, key))
+        else:
+            yield (*prefix, key), value
+
+
+@pytest.mark.parametrize("number", range(1, len(_releases.RELEASES)))
+def test_a_row_changes_all_that_it_names_and_nothing_else(number):
+    since, changes = _releases.RELEASES[number]
+    before, after = (
+        dict(leaves(_releases.merged(release))) for release in (_releases.RELEASES[number - 1][0], since)
+    )
+    changed = {key[:2] for key in {*before, *after} - {("release",)} if before.get(key) != after.get(key)}
+    named = {key[:2] for key, _value in leaves(changes)}
+    same = {key for key in named if not any(c[: len(key)] == key for c in changed)}
+    silent = {key for key in changed if not any(key[: len(n)] == n for n in named)}
+    assert not same, "the row says what was so before"
+    assert not silent, "the record changes where the row says nothing"
 
 
 def test_modules_run_with_python_m_are_pinned_to_a_folder():
