@@ -11,8 +11,8 @@ module: gmt_build
 short_description: Remember in the jobs DB what each machine of a GMT cluster was built from
 version_added: 0.1.0
 description:
-  - Keeps one row for each machine in the table C(greenlab.builds), with what P(greenlab.cluster.build_parts#filter)
-    returns. Who builds machines compares and leaves those alone that would not change.
+  - Keeps one row for each machine in the table C(greenlab.builds), with what M(greenlab.cluster.build_plan)
+    computes. Who builds machines compares and leaves those alone that would not change.
   - Adds a row to C(cluster_changelog) for each machine that was changed, in the same transaction, so that a researcher
     can tie a measurement to the machine's configuration.
 extends_documentation_fragment:
@@ -57,8 +57,7 @@ options:
 notes:
   - Repeating a call whose connection broke may add a row to C(cluster_changelog) twice, and is safe otherwise.
 seealso:
-  - plugin: greenlab.cluster.build_parts
-    plugin_type: filter
+  - module: greenlab.cluster.build_plan
   - module: greenlab.cluster.gmt_hold
 author:
   - the greenlab.cluster contributors (@greenlab)

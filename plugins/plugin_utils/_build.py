@@ -17,6 +17,9 @@ from pathlib import Path
 
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import is_secret, load_roles
 
+if t.TYPE_CHECKING:
+    from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import HostVariables
+
 COLLECTION_ROOT = Path(__file__).parents[2]
 
 # What of a role or plugin cannot change a machine.
@@ -53,17 +56,19 @@ def names_of(roles: tuple[str, ...], root: Path = COLLECTION_ROOT) -> frozenset[
 
 
 def parts(
-    host: str,
-    hostvars: t.Mapping[str, t.Mapping[str, t.Any]],
-    roles: t.Sequence[str],
-    more: t.Mapping[str, t.Any] | None = None,
+    variables: HostVariables, roles: t.Iterable[str], more: t.Mapping[str, t.Any] | None = None
 ) -> dict[str, str]:
-    """Return a hash for each variable of the roles that the host has, for what `more` holds, and for the collection."""
-    variables = hostvars[host]
-    values = {name: variables[name] for name in names_of(tuple(roles)) if name in variables}
-    values.update(more or {})
-    found = {name: _hash(name, json.dumps(value, sort_keys=True, default=str)) for name, value in values.items()}
-    return {"collection": of_collection(), **dict(sorted(found.items()))}
+    """Return a hash for each variable of the roles that the host has, for what `more` holds, and for the collection.
+
+    What an operator sets at run time (facts) is no part of it, nor what cannot be read: preflight has told of that.
+    """
+    found = {}
+    for name in sorted(names_of(tuple(roles))):
+        value = variables.read(name) if name in variables else None
+        if value is not None and not value.from_facts and not value.problem:
+            found[name] = _hash(name, json.dumps(value.value, sort_keys=True, default=str))
+    found.update({name: _hash(name, json.dumps(value)) for name, value in (more or {}).items()})
+    return {"collection": of_collection(), **found}
 
 
 def changes(wanted: t.Mapping[str, str], built: t.Mapping[str, str] | None) -> list[str]:

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-from datetime import datetime, timezone
 
-HEADINGS = ("machine", "id", "description", "client service", "last status", "since (UTC)", "waiting")
+NO_HOLDS = "No machine is held."
 
 
 def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
@@ -17,35 +16,6 @@ def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) 
         {"id": hostvars[host]["gmt_machine_id"], "description": hostvars[host]["gmt_machine_description"]}
         for host in hosts
     ]
-
-
-def short_time(timestamp: str | None) -> str | None:
-    """Return an ISO 8601 timestamp in UTC as people read it, to the second."""
-    if timestamp is None:
-        return None
-    return datetime.fromisoformat(timestamp).astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def status_rows(
-    hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], rows: list[dict[str, t.Any]]
-) -> list[tuple[str, ...]]:
-    """Return a row of text for each host; a dash stands for what is not known."""
-    by_id = {row["id"]: row for row in rows}
-    result = []
-    for host in hosts:
-        variables = hostvars[host]
-        row = by_id.get(variables["gmt_machine_id"], {})
-        cells = (
-            host,
-            variables["gmt_machine_id"],
-            row.get("description", variables["gmt_machine_description"]),
-            variables.get("gmt_client_state"),
-            row.get("last_status"),
-            short_time(row.get("status_since")),
-            row.get("jobs_waiting"),
-        )
-        result.append(tuple("-" if cell is None else str(cell) for cell in cells))
-    return result
 
 
 def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[str]:
@@ -57,17 +27,35 @@ def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[
     ]
 
 
-def busy(rows: list[dict[str, t.Any]]) -> dict[int, str]:
-    """Return why machines must not be touched now, by id; a machine that is idle with nothing waiting is not in it.
+def outcome_rows(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, str]]:
+    """Return what became of each host in a run: its name, the outcome, and why or what changed."""
+    return [
+        (host, str(hostvars[host].get("site_outcome", "not begun")), str(hostvars[host].get("site_why", "")))
+        for host in hosts
+    ]
 
-    A machine that never wrote a status has no client yet, or takes its jobs by cron: only its jobs count.
-    """
-    reasons = {}
-    for row in rows:
-        if row["jobs_running"]:
-            reasons[row["id"]] = "a job is RUNNING"
-        elif row["last_status"] is not None and row["state"] != "idle":
-            reasons[row["id"]] = f"its last status is {row['last_status']}"
-        elif row["jobs_waiting"]:
-            reasons[row["id"]] = f"jobs are waiting for it: {row['jobs_waiting']}"
-    return reasons
+
+def site_table(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Return the lines of a table of what became of each machine."""
+    return table(("machine", "outcome", "why, or what changed"), outcome_rows(hosts, hostvars))
+
+
+def hold_table(rows: list[dict[str, t.Any]]) -> list[str]:
+    """Return the lines of a table of machines on hold, as the module gmt_hold returns them."""
+    lines = [
+        (
+            str(row["id"]),
+            str(row["description"]),
+            row["owner"] or "-",
+            row["reason"] or "-",
+            row["since"][:16].replace("T", " ") if row["since"] else "-",  # the module answers in UTC
+            str(len(row["jobs"] or [])),
+            row["busy_with"] or "idle",
+        )
+        for row in rows
+    ]
+    return (
+        table(("id", "description", "held by", "why", "since (UTC)", "paused", "at work"), lines)
+        if rows
+        else [NO_HOLDS]
+    )

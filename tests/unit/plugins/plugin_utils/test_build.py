@@ -8,16 +8,22 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.greenlab.cluster.plugins.filter import build_changes, build_parts
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _build
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._build import changes
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import Value
 
-parts = build_parts.FilterModule().filters()["build_parts"]
-changes = build_changes.FilterModule().filters()["build_changes"]
 HOST = {"gmt_release": "v4.1", "gmt_db_password": "for a test", "gmt_config": {"b": 1, "a": [2]}, "lab_prefix": "10.1"}
 
 
-def of(**values: Any) -> dict[str, str]:
-    return parts("one", {"one": {**HOST, **values}}, ["gmt"])
+class Inventory(dict[str, Any]):
+    """A host's variables as the action plugin reads them."""
+
+    def read(self, name: str) -> Value:
+        return self[name] if isinstance(self[name], Value) else Value(self[name])
+
+
+def of(more: Any = None, **values: Any) -> dict[str, str]:
+    return _build.parts(Inventory({**HOST, **values}), ["gmt"], more)
 
 
 def test_each_option_of_the_roles_counts_and_nothing_else():
@@ -26,7 +32,11 @@ def test_each_option_of_the_roles_counts_and_nothing_else():
     assert changes(of(gmt_release="v4.0", gmt_dir="/opt/x"), of()) == ["gmt_dir", "gmt_release"]
     assert changes(of(), of(gmt_dir="/opt/x")) == ["gmt_dir"]
     assert changes(of(gmt_config={"a": [2], "b": 1}), of()) == []
-    assert changes(parts("one", {"one": HOST}, ["gmt"], {"commit": "abc"}), of()) == ["commit"]
+    assert changes(of({"commit": "abc"}), of()) == ["commit"]
+
+
+def test_what_only_facts_or_nobody_can_tell_does_not_count():
+    assert of(gmt_dir=Value(from_facts=True), gmt_user=Value(problem="cannot be read")) == of()
 
 
 @pytest.mark.parametrize("unknown", [None, {}])

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the greenlab.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: build_plan
+short_description: Tell which machines would change if they were built again, without asking them
+version_added: 0.1.0
+description:
+  - Computes for each host a hash of each variable of the roles and one of all roles and plugins of this collection, and
+    compares them with those of its last build, see M(greenlab.cluster.gmt_build). When all are equal, building it again
+    changes nothing but what somebody has changed on the machine by hand.
+  - Runs once for all hosts, on the controller, and contacts no host.
+  - Values are read as the inventory gives them to the host, C(--extra-vars) among them. Variables that a play sets are
+    not seen. A value that comes from facts of the host does not count.
+  - Hashes of variables whose names look like secrets are made with scrypt.
+author:
+  - greenlab.cluster contributors (@greenlab)
+options:
+  hosts:
+    description: Names of the hosts.
+    type: list
+    elements: str
+    required: true
+  id_variable:
+    description: Name of the variable that holds a host's number in the jobs DB.
+    type: str
+    default: gmt_machine_id
+  roles:
+    description: Roles of this collection whose options count, those of all entry points.
+    type: list
+    elements: str
+    required: true
+  built:
+    description: The C(machines) that M(greenlab.cluster.gmt_build) returns.
+    type: list
+    elements: dict
+    required: true
+  more:
+    description: What else counts, by host and by name, for example the commit that a branch stands for.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    support: none
+  action:
+    description: Runs on the controller.
+    support: full
+seealso:
+  - module: greenlab.cluster.gmt_build
+"""
+
+EXAMPLES = r"""
+- name: Compare what the machines would be built from with what they were
+  greenlab.cluster.build_plan:
+    hosts: "{{ ansible_play_batch }}"
+    roles: [gmt, gmt_client]
+    built: "{{ builds.machines }}"
+  register: plan
+  run_once: true
+"""
+
+RETURN = r"""
+hosts:
+  description: For each host what it would be built from and what of it is new.
+  returned: success
+  type: dict
+  contains:
+    parts:
+      description: A hash in hex for each name.
+      type: dict
+    changes:
+      description: Names of variables, V(collection) for the roles themselves, or V(everything) when nothing is known.
+      type: list
+      elements: str
+  sample:
+    machine1:
+      parts: {"collection": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
+      changes: [gmt_release]
+"""
