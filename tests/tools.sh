@@ -25,6 +25,10 @@ install_packages() {
     [ -e /sys/fs/cgroup/cgroup.controllers ] || wanted+=(runc)
     # Debian's own interpreter comes without what makes an environment.
     [ -n "${PYTHON:-}" ] || command -v python3 >/dev/null || wanted+=(python3)
+    # To look at the status page. Ubuntu's browser is a snap, which we do not ask for; the tests are skipped there.
+    if ! command -v chromium google-chrome >/dev/null && grep -qx ID=debian /etc/os-release; then
+        wanted+=(chromium-headless-shell)
+    fi
     python3=$(command -v "${PYTHON:-python3}" || echo /usr/bin/python3)
     case $(readlink -f "$python3") in /usr/bin/*) wanted+=(python3-venv) ;; esac
     for package in "${wanted[@]}"; do
