@@ -205,12 +205,12 @@ class Facts:
 
     @cached_property
     def timers(self) -> dict[str, list[str] | str]:
-        """Return the timers of the machine and of the account; a text says why they cannot be read."""
+        """Return the timers of the machine and of the account that will fire; a text says why they cannot be read."""
         found: dict[str, list[str] | str] = {}
         for scope in ("system", "user"):
             done = self.systemctl(scope, "list-timers", "--all", "--output=json")
             try:
-                found[scope] = [timer["unit"] for timer in json.loads(done.out)]
+                found[scope] = [timer["unit"] for timer in json.loads(done.out) if timer["next"]]
             except ValueError:
                 found[scope] = done.last_words
         return found

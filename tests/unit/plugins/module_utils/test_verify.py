@@ -370,8 +370,8 @@ SPOILT: list[tuple[str, Callable[[Node], None], str]] = [
     ),
     ("swap_disabled", change("/proc/meminfo", "SwapTotal:             0", "SwapTotal:       2097152"), "2.0 GiB"),
     ("kernel_watchdog", write("/proc/sys/kernel/nmi_watchdog", "1\n"), "kernel.nmi_watchdog=1"),
-    ("systemd_timers", say("systemctl", "list-timers", out='[{"unit": "fstrim.timer"}]'), "fstrim.timer"),
-    ("systemd_timers", say("systemctl", "--user", "list-timers", out='[{"unit": "x.timer"}]'), "x.timer"),
+    ("systemd_timers", say("systemctl", "list-timers", out='[{"unit": "fstrim.timer", "next": 1}]'), "fstrim.timer"),
+    ("systemd_timers", say("systemctl", "--user", "list-timers", out='[{"unit": "x.timer", "next": 1}]'), "x.timer"),
     ("systemd_timers", say("systemctl", "--user", "list-timers", rc=1, err="no bus"), "user: no bus"),
     ("cron_files", write("/etc/cron.d/job", ""), "/etc/cron.d/job"),
     ("cron_files", write("/etc/crontab", ""), "/etc/crontab"),
@@ -488,6 +488,7 @@ def test_file_that_changed_since_the_client_started(node: Node, name: str) -> No
         journal("Suspend", "other"),  # the tool looks for small letters
         connection(22, 40000, state="06"),  # closed, in TIME_WAIT
         connection(5432, 40000),
+        say("systemctl", "list-timers", out='[{"unit": "fstrim.timer", "next": null}]'),
         connection(22, 40000, inode=111),
         say("who", out="gc  pts/0  2026-11-22 02:00 (:0)\nroot  tty1  2026-11-22 02:00\n"),
         lambda node: node.link("/etc/cron.d", "/var"),
