@@ -8,7 +8,7 @@ RUN = .venv/bin/python tests/run.py
 DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo clean check sanity tarball-test power-cuts molecule test
+.PHONY: help tools demo clean check sanity tarball-test power-cuts molecule test bench
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -43,3 +43,6 @@ molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
 
 test: tools ## every check and every test
 	@$(RUN) test
+
+bench: tools ## how fast the jobs DB is written and read (ROUNDS=1 for a quarter of an hour)
+	@.venv/bin/python tests/benchmarks/jobs_db.py --rounds $(or $(ROUNDS),3)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import random
@@ -85,9 +86,9 @@ def newest_postgres() -> Path | None:
     return max(found, key=lambda path: [int(n) for n in path.parent.name.split(".") if n.isdigit()], default=None)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL cluster for the whole session, see class Postgres. Databases in it are the tests' own affair."""
+@contextlib.contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start a PostgreSQL cluster, see class Postgres, and remove it in the end."""
     bin_dir = newest_postgres()
     if bin_dir is None:
         pytest.skip(f"no PostgreSQL server programs in {POSTGRES_BIN}/*/bin or PATH")
@@ -127,3 +128,10 @@ def postgres() -> Iterator[Postgres]:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:
         shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL cluster for the whole session. Databases in it are the tests' own affair."""
+    with running_postgres() as server:
+        yield server
