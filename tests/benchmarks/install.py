@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = "inventories/lab"
@@ -49,41 +51,63 @@ class Cluster:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 
-    def ansible(self, program: str, *arguments: str) -> float:
-        """Run ansible on the lab and return the seconds it took; show its output when it fails."""
+    def ansible(self, program: str, *arguments: str) -> Cost:
+        """Run ansible on the lab and return what it cost; show its output when it fails."""
         command = [program, f"--inventory={LAB}", f"--inventory={self.inventory}", f"--extra-vars={self.octets}"]
-        start = time.monotonic()
+        start, nodes, ours = time.monotonic(), self.nodes_cpu(), children_cpu()
         done = subprocess.run(
             [*command, f"--limit={self.limit}", *arguments],
             cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )
-        seconds = time.monotonic() - start
         if done.returncode:
             sys.exit(f"{program} {' '.join(arguments)} failed:\n{done.stdout[-4000:]}")
-        return seconds
+        return Cost(time.monotonic() - start, children_cpu() - ours, self.nodes_cpu() - nodes)
 
-    def build(self, wheels: Path | None) -> float:
+    def nodes_cpu(self) -> float:
+        """Return the CPU seconds that the nodes have used since they were created."""
+        label = f"label=greenlab.lab={self.environment['GREENLAB_LAB']}"
+        names = subprocess.check_output(["podman", "ps", "--quiet", f"--filter={label}"], text=True).split()
+        if not names:
+            return 0.0
+        stats = subprocess.check_output(["podman", "stats", "--no-stream", "--format={{.CPUNano}}", *names], text=True)
+        return sum(map(int, stats.split())) / 1e9
+
+    def build(self, wheels: Path | None) -> Cost:
         """Build the cluster, with wheels shared in a folder or each machine for itself."""
         return self.ansible("ansible-playbook", "playbooks/site.yml", f"--extra-vars=gmt_wheels_dir={wheels or ''}")
 
 
-def measure(cluster: Cluster, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each thing that is measured."""
+class Cost(NamedTuple):
+    """Seconds by the clock, of CPU on the control node, of CPU on all nodes together."""
+
+    wall: float
+    control: float
+    nodes: float
+
+
+def children_cpu() -> float:
+    """Return the CPU seconds of the programs that were started from here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(cluster: Cluster, rounds: int) -> dict[str, list[Cost]]:
+    """Return what each thing costs."""
     shared = cluster.folder / "wheels"
     ways: dict[str, Path | None] = {
         "from scratch, each for itself": None,
         "from scratch, wheels shared, none there yet": shared,
         "from scratch, wheels shared, all there": shared,
     }
-    seconds: dict[str, list[float]] = {}
+    costs: dict[str, list[Cost]] = {}
     for name, wheels in ways.items():
         cluster.ansible("ansible-playbook", "tests/lab/fresh.yml")
-        seconds[name] = [cluster.build(wheels)]
-    seconds["second run"], seconds["ansible all -m ping"] = [], []
+        costs[name] = [cluster.build(wheels)]
+    costs["second run"], costs["ansible all -m ping"] = [], []
     for _round in range(rounds):  # in turns, so that both meet the same load
-        seconds["second run"].append(cluster.build(shared))
-        seconds["ansible all -m ping"].append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
-    return seconds
+        costs["second run"].append(cluster.build(shared))
+        costs["ansible all -m ping"].append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
+    return costs
 
 
 def main() -> None:
@@ -94,12 +118,14 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder), options.machines)
-        seconds = measure(cluster, options.rounds)
+        costs = measure(cluster, options.rounds)
         cluster.ansible("ansible-playbook", "tests/lab/destroy.yml")
     tool = os.environ.get("GMT_REPO", "the stand-in")
     print(f"{options.machines} machines and a server on {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}; {tool}")
-    for name, values in seconds.items():
-        print(f"{name:45} {statistics.median(values):7.1f} s  ({', '.join(f'{value:.1f}' for value in values)})")
+    print(f"{'medians, in seconds':45} {'wall':>8} {'CPU here':>9} {'CPU nodes':>10}")
+    for name, several in costs.items():
+        wall, control, nodes = (statistics.median(column) for column in zip(*several, strict=True))
+        print(f"{name:45} {wall:8.1f} {control:9.1f} {nodes:10.1f}")
 
 
 if __name__ == "__main__":
