@@ -217,7 +217,7 @@ def _details(machines: list[Machine]) -> str:
         f"<td>{_swatch(machine.state)}{_WORDS[machine.state][0]}</td>"
         f"<td>{'–' if machine.since is None else short_time(machine.since)}</td>"
         f'<td class="text">{_text(machine.job)}</td><td>{_text(machine.waiting)}</td>'
-        f'<td class="text">{_hold(machine)}</td><td>{_text(machine.release)}</td><td>{_text(machine.temperature)}</td>'
+        f'<td class="text">{_hold(machine)}</td><td>{_release(machine)}</td><td>{_text(machine.temperature)}</td>'
         f'<td class="text">{_text(", ".join(machine.drift) or None)}</td></tr>'
         for machine in machines
     )
@@ -382,6 +382,10 @@ def _hold(machine: Machine) -> str:
         return "–"
     since = "" if machine.held_since is None else f" since {short_time(machine.held_since)}"
     return f"{_text(machine.held_by)}{since}: {_text(machine.held_for)}"
+
+
+def _release(machine: Machine) -> str:
+    return _text(machine.release) + ("<br><small>to be validated</small>" if machine.needs_validation else "")
 
 
 def _link(machine: Machine) -> str:

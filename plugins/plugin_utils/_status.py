@@ -82,6 +82,7 @@ class Machine:
     held_for: str | None = None
     held_since: datetime | None = None
     release: str | None = None
+    needs_validation: bool = False
     temperature: str | None = None
     drift: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
@@ -232,7 +233,7 @@ def _events(window: Window, wake_log: str) -> t.Iterator[tuple[int, tuple[float,
         try:
             event = json.loads(line)
             if event["event"] in _STATE_OF_EVENT:
-                yield event["machine_id"], (window.offset(event["at"]), event["event"])
+                yield int(event["machine_id"]), (window.offset(event["at"]), event["event"])
         except (KeyError, TypeError, ValueError):
             continue  # half a line after a power cut, or of a newer release: the others still count
 
@@ -269,6 +270,7 @@ def _machine(
         held_for=row.get("held_for"),
         held_since=held_since,
         release=_release(variables, row),
+        needs_validation=bool(row.get("needs_revalidation")),
         temperature=_temperature(row),
         drift=drift,
         problems=(*_problems(state, row, held_since), *drift),

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _page, _status
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._status import Cluster, Machine, Span, Window
 
-VOID = {"meta", "path"}
+VOID = {"br", "meta", "path"}
 HOSTILE = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&lt;{{ 1 }}\n\u202e%(light)s"
 HOUR, DAY = 3600, 86400
 
@@ -163,6 +163,7 @@ def test_details() -> None:
         "x",
         "x",
     ]
+    assert "<td>v4.1<br><small>to be validated</small></td>" in page(machine(release="v4.1", needs_validation=True))
     unknown = re.findall(r"<td[^>]*>(.*?)</td>", page(machine()))
     assert unknown[1:] == ["–"] * 7
 

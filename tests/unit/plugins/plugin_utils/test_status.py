@@ -133,6 +133,8 @@ def test_what_the_client_does_is_not_the_wake_hosts_affair() -> None:
 
 def test_lines_that_nobody_understands_are_passed_over() -> None:
     noise = '{"event": "queue"}\nnull\n[1]\n{"event": "asleep", "machine_id": 1, "at": "yesterday"}\n'
+    noise += '{"event": "asleep", "machine_id": [1], "at": "2026-11-21T00:30:00Z"}\n'
+    noise += '{"event": "asleep", "machine_id": 1, "at": "2026-11-21T00:30:00"}\n'
     assert spans("0:idle", noise + wake_log(("01:00", "asleep")) + '{"at": "2026-11-21T02:00:00Z", "ev') == [
         (0, HOUR, "idle"),
         (HOUR, 10 * HOUR, "asleep"),
@@ -184,6 +186,8 @@ def test_release_is_the_wanted_one_and_the_commit_that_runs() -> None:
     assert now([row()], gmt_version=COMMIT).release == "86d4733"
     assert now([row()], gmt_version="my-branch").release == "my-branch 86d4733"
     assert now([row(gmt_hash=None)]).release is None
+    assert not now([row()]).needs_validation
+    assert now([row(needs_revalidation=True)]).needs_validation
 
 
 def test_drift_of_a_commit_is_exact() -> None:
