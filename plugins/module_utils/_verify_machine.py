@@ -56,7 +56,7 @@ def run_command(argv: Sequence[str], account: Account | None = None, env: Mappin
             capture_output=True,
             check=False,
             cwd="/",
-            env={"PATH": os.defpath + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8", **(env or {})},
+            env={"PATH": os.defpath + ":/usr/sbin:/sbin", **(env or {"LC_ALL": "C.UTF-8"})},
             timeout=SECONDS,
             **switch,
         )

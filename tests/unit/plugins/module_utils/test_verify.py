@@ -381,6 +381,7 @@ SPOILT: list[tuple[str, Callable[[Node], None], str]] = [
     ("ssh_session", say("who", out="gc  pts/0  2026-11-22 02:00 (192.0.2.1)\n"), "login of gc"),
     ("suspend", journal("Invoked with argv=['systemctl', 'suspend']", "ansible-command"), "ansible-command: Invoked"),
     ("suspend", journal("root : COMMAND=/usr/bin/grep suspend", "sudo"), "sudo: root"),
+    ("suspend", say("journalctl", rc=1, err="Compiled without pattern matching support"), "without pattern matching"),
     ("steal_time", stat("9 2 3 4 5 6 7 8 0 0", "9 2 3 9 5 6 7 8 0 0"), "8 ticks"),
     ("guest_time", stat("9 2 3 4 5 6 7 0 2 1", "9 2 3 9 5 6 7 0 2 1"), "3 ticks"),
     ("rapl_power_capping_package", write(f"{RAPL}/constraint_1_power_limit_uw", "56000000\n"), "35 W, 56 W"),
@@ -604,6 +605,14 @@ def test_no_machine_at_all(tmp_path: Path) -> None:
     assert {"db", "config_file", "helpers", "client_active", "docker_daemon"} <= set(failed(found))
 
 
+def test_a_unit_that_nobody_can_read_right(node: Node) -> None:
+    """An unclosed quote makes every question as the client break, and the report is still whole."""
+    node.show.update(MainPID="0", Environment="A='")
+    found = node.verify()
+    assert found["db"]["value"].startswith("the check broke: ValueError")
+    assert found["swap_disabled"]["state"] == "ok"
+
+
 def test_a_check_that_breaks_is_a_failed_one(node: Node) -> None:
     node.docker["NCPU"] = None
     found = node.verify()
@@ -718,12 +727,12 @@ def test_probe_tells_what_is_wrong_with_config_yml(tmp_path: Path) -> None:
     assert probe({"machine": {}}, tmp_path)[0]["config_flaw"] == "KeyError: 'postgresql'"
 
 
-def test_commands_for_real(tmp_path: Path) -> None:
+def test_commands_for_real() -> None:
     assert run_command(["no-such-program"]) == Done(127, "", "no-such-program: No such file or directory")
-    done = run_command(
-        [sys.executable, "-c", "import os, sys; print(os.getcwd(), os.environ['X']); sys.exit(3)"], None, {"X": "y"}
-    )
-    assert (done.rc, done.out) == (3, "/ y\n")
+    script = "import os, sys; print(os.getcwd(), os.environ['X'], os.environ.get('LANG')); sys.exit(3)"
+    assert run_command([sys.executable, "-c", script], None, {"X": "y"})[:2] == (3, "/ y None\n")
+    # The client's environment is the client's, or the check of its encoding would say nothing.
+    assert "LC_ALL" not in run_command(["env"], None, {"X": "y"}).out
     assert run_command([sys.executable, "-c", "raise SystemExit('one\\ntwo')"]).last_words == "two"
 
 
