@@ -80,3 +80,25 @@ attributes:
     membership:
       - greenlab.cluster.gmt
 """
+
+    WRITES = r"""
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Runs the same statements as a real run, under the same locks, and rolls them back.
+  diff_mode:
+    support: full
+"""
+
+    READS = r"""
+attributes:
+  check_mode:
+    support: full
+    details:
+      - This action does not modify state.
+  diff_mode:
+    support: N/A
+    details:
+      - This action does not modify state.
+"""

@@ -21,14 +21,9 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
+  - greenlab.cluster.jobs_db.writes
 attributes:
-  check_mode:
-    support: full
-    details:
-      - Runs the same statements as a real run, under the same locks, and rolls them back.
-      - The ids of new jobs are those that come next; another submitter may be faster.
   diff_mode:
-    support: full
     details:
       - Shows the rows that change, before and after, and nothing else.
 options:
@@ -125,6 +120,7 @@ options:
       - Queueing a measurement again empties it.
     type: str
 notes:
+  - In check mode the ids of new jobs are those that come next; another submitter may be faster.
   - Knows jobs since v0.19; the jobs of v0.16 to v0.18 have no state and are an error.
   - What is given for a column that the release lacks is left out, with a warning.
   - Needs the rights of the tables' owner, since locking a row takes the right to update it.
@@ -232,8 +228,6 @@ changed_ids:
 import json
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs import (
     IDENTITY,
     OPEN_STATES,
@@ -246,7 +240,6 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs import (
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     Schema,
     as_one_message,
     jobs_db_argument_spec,
@@ -256,6 +249,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     take_turns,
     transaction,
 )
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_line, flaw_of_text
 
 if t.TYPE_CHECKING:
@@ -742,18 +736,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, module.check_mode)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

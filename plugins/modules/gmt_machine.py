@@ -20,13 +20,9 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
+  - greenlab.cluster.jobs_db.writes
 attributes:
-  check_mode:
-    support: full
-    details:
-      - Runs the same statements as a real run, under the same locks, and rolls them back.
   diff_mode:
-    support: full
     details:
       - Shows the rows, the users and the sequence that change, before and after, and nothing else.
 options:
@@ -187,11 +183,9 @@ waiting_jobs:
 import json
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.greenlab.cluster.plugins.module_utils._holds import forget_availability
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     Schema,
     as_one_message,
     jobs_db_argument_spec,
@@ -200,6 +194,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     take_turns,
     transaction,
 )
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_line
 
 if t.TYPE_CHECKING:
@@ -335,6 +330,7 @@ def retire(connection: Connection, schema: Schema, machines: Sequence[Mapping[st
         "UPDATE machines SET available = false WHERE id = ANY(%s) AND available IS DISTINCT FROM false RETURNING id",
         [ids],
     ).fetchall()
+    forget_availability(connection, ids)
     members = _members_with(connection, ids) if schema.has("users") else []
     revoked = _revoke(connection, members, ids) if members else []
     after = _rows(connection, ids)
@@ -654,18 +650,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, module.check_mode)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    for warning in result.pop("warnings", []):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

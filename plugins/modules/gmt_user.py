@@ -19,14 +19,9 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
+  - greenlab.cluster.jobs_db.writes
 attributes:
-  check_mode:
-    support: full
-    details:
-      - Runs the same statements as a real run, under the same locks, and rolls them back.
-      - The ids of new users are those that come next.
   diff_mode:
-    support: full
     details:
       - Shows the users that change, before and after, and nothing else. Of a token only whether it changes.
 options:
@@ -104,6 +99,7 @@ options:
     type: bool
     default: false
 notes:
+  - In check mode the ids of new users are those that come next.
   - Knows users since v1.0; on earlier releases, which have none, the module fails.
   - Needs the rights of the tables' owner.
   - GMT rewrites a user's capabilities as a whole when it counts a quota. What this module writes between its reading
@@ -206,8 +202,6 @@ import json
 import re
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs import (
     is_measurement,
     require_jobs,
@@ -216,7 +210,6 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs import (
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     Schema,
     as_one_message,
     jobs_db_argument_spec,
@@ -226,6 +219,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     take_turns,
     transaction,
 )
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_line, flaw_of_text
 from ansible_collections.greenlab.cluster.plugins.module_utils._users import (
     disabled_token,
@@ -572,18 +566,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, module.check_mode)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":
