@@ -225,7 +225,7 @@ def throw(targets: Mapping[Path, str], note: Callable[[dict[str, str]], None], c
     for file, value in in_order(differing):
         write(file, value)
     after = {file: read(file) for file in differing}
-    wrong = [f"{file} holds {after[file]!r}, not {value!r}" for file, value in differing.items() if after[file] != value]
+    wrong = [f"{file} holds {after[file]!r}, not {differing[file]!r}" for file in after if after[file] != targets[file]]
     if wrong:
         raise TuningError(f"The hardware did not take what was written: {'; '.join(wrong)}")
     return before, {str(file): value for file, value in after.items()}
