@@ -87,7 +87,7 @@ list-style:none}
 .chart{display:grid;grid-template-columns:220px minmax(0,1fr);column-gap:12px;margin-top:22px}
 .axis{position:relative;height:34px;font-size:.75rem;line-height:1.2;color:var(--muted);margin-left:232px}
 .axis span{position:absolute;top:0;padding:2px 0 0 4px;border-left:1px solid var(--line);height:100%%;white-space:pre}
-.rows .axis{position:sticky;top:0;z-index:2;background:var(--bg);border-bottom:1px solid var(--line)}
+.rows .top{position:sticky;top:0;z-index:2;background:var(--bg);border-bottom:1px solid var(--line)}
 .row{display:grid;grid-template-columns:220px minmax(0,1fr);column-gap:12px;align-items:center;
 border-bottom:1px solid var(--line);padding:3px 0;content-visibility:auto;contain-intrinsic-size:auto 46px}
 .row>div{min-width:0;line-height:1.25}.row small{display:block}
@@ -207,7 +207,8 @@ def _timeline(cluster: Cluster, ticks: list[tuple[float, str]]) -> str:
         f"{_bar(machine, cluster.window)}</div>"
         for machine in cluster.machines
     )
-    return f'<section class="rows" id="timeline"><h2>Timeline (UTC)</h2>{_axis(ticks)}\n{rows}</section>'
+    top = f'<h2>Timeline (UTC)</h2><div class="top">{_axis(ticks)}</div>'
+    return f'<section class="rows" id="timeline">{top}\n{rows}</section>'
 
 
 def _details(machines: list[Machine]) -> str:
@@ -223,8 +224,8 @@ def _details(machines: list[Machine]) -> str:
     )
     head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
     return (
-        f'<section id="machines"><h2>Machines</h2><div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{rows}</tbody></table></div></section>"
+        '<section id="machines"><h2>Machines</h2><div class="wide" tabindex="0" role="region" aria-label="Machines">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div></section>"
     )
 
 

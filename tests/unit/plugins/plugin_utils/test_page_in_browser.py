@@ -57,7 +57,7 @@ function measure(page) {
     fetched: page.defaultView.performance.getEntriesByType('resource').length, hacked: top.hacked ?? null,
   };
   page.defaultView.scrollTo(0, page.querySelector('.row:nth-of-type(4)')?.offsetTop ?? 0);
-  found.axisTop = page.querySelector('#timeline .axis').getBoundingClientRect().top;
+  found.stuck = place(page.querySelector('#timeline .axis').parentElement);
   return found;
 }
 """
@@ -174,7 +174,9 @@ def test_axes_bars_and_texts_are_where_they_belong(look: Callable[..., dict[str,
     assert_apart(found["timeLabels"])
     assert_apart(found["energyLabels"])
     assert all(label["right"] <= width for label in found["timeLabels"] + found["energyLabels"] if label["shown"])
-    assert found["axisTop"] == near(0)  # stays in sight
+    assert found["stuck"]["top"] == near(0)  # stays in sight, and covers what scrolls by
+    assert found["stuck"]["left"] <= found["rows"][0]["left"]
+    assert found["stuck"]["right"] >= found["rows"][0]["right"]
 
     # The first machine's bar: each state where it was in time.
     parts = {part["class"]: part for part in found["firstBar"]}
