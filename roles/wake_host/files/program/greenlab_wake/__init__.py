@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wakes measurement machines that have a job waiting. For Python 3.9 and newer; standard library only. See docs/wake.md.
+"""Wakes measurement machines that have a job waiting. For Python 3.9 and newer, with its own library; see docs/wake.md.
 
 cli      reads the configuration, starts a run
 control  one run: who is woken, who is not and why, and whether it worked
