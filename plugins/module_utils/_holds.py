@@ -103,3 +103,13 @@ def release(connection: Connection, schema: Schema, holds: Sequence[Row]) -> Non
         "UPDATE machines SET available = true WHERE id = ANY(%s) AND available IS DISTINCT FROM true",
         [[row["machine_id"] for row in holds if row["was_available"]]],
     )
+
+
+def forget_availability(connection: Connection, ids: Sequence[int]) -> None:
+    """Let the machines stay unavailable when they are released, for those who retire them meanwhile."""
+    if has_holds(connection):
+        connection.execute(
+            "UPDATE greenlab.holds SET was_available = false"
+            " WHERE machine_id = ANY(%s) AND released_at IS NULL AND was_available",
+            [list(ids)],
+        )

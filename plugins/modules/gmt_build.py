@@ -40,6 +40,12 @@ options:
       parts:
         description: What it was built from, a hash for each name. Required for O(state=done).
         type: dict
+      revalidate:
+        description:
+          - Whether the client must run its control workload before the next job, for O(state=begun). It looks when it
+            starts. GMT has this since v4.0; in older releases nothing happens.
+        type: bool
+        default: false
       message:
         description:
           - What was changed, for C(cluster_changelog), which GMT has since v2.3. Left out in older releases.
@@ -135,6 +141,7 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
             "options": {
                 "id": {"type": "int", "required": True},
                 "parts": {"type": "dict"},
+                "revalidate": {"type": "bool", "default": False},
                 "message": {"type": "str"},
             },
         },
@@ -180,6 +187,9 @@ def write(connection: Connection, schema: Schema, machines: Sequence[Mapping[str
         """,
         [json.dumps(rows)],
     )
+    doubtful = [machine["id"] for machine in machines if not done and machine["revalidate"]]
+    if doubtful and schema.has("machines", "needs_revalidation"):
+        connection.execute("UPDATE machines SET needs_revalidation = true WHERE id = ANY(%s)", [doubtful])
     messages = [machine for machine in machines if done and machine["message"]]
     if messages and schema.has("cluster_changelog"):
         connection.execute(

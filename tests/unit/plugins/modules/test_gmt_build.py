@@ -58,6 +58,12 @@ def test_researchers_are_told_what_changed(db: Any) -> None:
         assert rows == [{"message": "changed gmt_release", "machine_id": 2}]
 
 
+def test_a_client_is_asked_to_validate_itself_again(db: Any) -> None:
+    run(db, {"id": 1, "revalidate": True}, {"id": 2}, state="begun")
+    if db.sql("SELECT FROM pg_attribute WHERE attrelid = 'machines'::regclass AND attname = 'needs_revalidation'"):
+        assert db.sql("SELECT id FROM machines WHERE needs_revalidation") == [{"id": 1}]
+
+
 @pytest.mark.parametrize(
     ("machines", "part"),
     [((), "'machines' is missing"), (({"id": 1},), "Machine 1 has no 'parts'"), ((dict(ONE, message="\0"),), "NUL")],

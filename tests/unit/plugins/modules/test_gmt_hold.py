@@ -14,7 +14,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
-from ansible_collections.greenlab.cluster.plugins.modules import gmt_hold, gmt_machine_info
+from ansible_collections.greenlab.cluster.plugins.modules import gmt_hold, gmt_machine, gmt_machine_info
 
 HOLDS_SQL = Path(__file__).resolve().parents[4] / "roles/jobs_db/files/holds.sql"
 
@@ -181,6 +181,14 @@ def test_what_others_set_during_the_hold_comes_with_the_release(cluster: Cluster
     assert not cluster.available()
     cluster.run(state="released")
     assert cluster.available() == wanted
+
+
+def test_a_machine_that_is_retired_during_the_hold_stays_retired(cluster: Cluster) -> None:
+    cluster.run()
+    options = cluster.db.options(gmt_machine.argument_spec(), machines=[{"id": 1}], state="retired")
+    gmt_machine.run(options)
+    cluster.run(state="released")
+    assert not cluster.available()
 
 
 def test_the_second_operator_is_told_who_holds_it(cluster: Cluster) -> None:
