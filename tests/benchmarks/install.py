@@ -33,7 +33,9 @@ class Cluster:
         self.folder = folder
         self.limit = ",".join(["server", *(f"machine{number}" for number in range(1, machines + 1))])
         octets = {f"machine{number}": 20 + number for number in range(1, machines + 1)}
-        self.octets = json.dumps({"lab_last_octets": {"upstream": 2, "server": 10, "pi": 20, **octets}})
+        last_octets = {"upstream": 2, "server": 10, "pi": 20, **octets}
+        # An inventory elsewhere does not know where the checkout is.
+        self.variables = json.dumps({"lab_checkout": str(ROOT), "lab_last_octets": last_octets})
         hosts = {
             name: {
                 "ansible_host": f"{{{{ lab_prefix }}}}.{octet}",
@@ -53,7 +55,7 @@ class Cluster:
 
     def ansible(self, program: str, *arguments: str) -> Cost:
         """Run ansible on the lab and return what it cost; show its output when it fails."""
-        command = [program, f"--inventory={LAB}", f"--inventory={self.inventory}", f"--extra-vars={self.octets}"]
+        command = [program, f"--inventory={LAB}", f"--inventory={self.inventory}", f"--extra-vars={self.variables}"]
         start, nodes, ours = time.monotonic(), self.nodes_cpu(), children_cpu()
         done = subprocess.run(
             [*command, f"--limit={self.limit}", *arguments],
