@@ -60,7 +60,7 @@ def program(tmp_path, server, cluster, machine):
             # Not the peak that wait4 tells, which begins with that of the process that forked.
             f"open({str(tmp_path / 'peak')!r}, 'w').write(open('/proc/self/status').read()); sys.exit(status)"
         )
-        command = [PYTHON, "-I", "-S", "-X", f"pycache_prefix={tmp_path}/cache", "-c", code, *args]
+        command = [PYTHON, "-I", "-S", "-OO", "-X", f"pycache_prefix={tmp_path}/cache", "-c", code, *args]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf8") as process:
             output = process.stdout.read()
             _pid, status, usage = os.wait4(process.pid, 0)

@@ -27,6 +27,17 @@ def split(url: str) -> tuple[str, str, str]:
     return scheme, host, slash + path or "/"
 
 
+def tls(ca_file: str) -> ssl.SSLContext:
+    """Return what checks a server's certificate and name: by one file, or by the system's authorities."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    else:
+        # The folder is read as needed; ssl.create_default_context would read all of them, 1.5 MB.
+        context.load_verify_locations(capath=ssl.get_default_verify_paths().openssl_capath)
+    return context
+
+
 def request(
     url: str,
     *,
@@ -41,8 +52,7 @@ def request(
     try:
         connection: http.client.HTTPConnection
         if scheme == "https":
-            context = ssl.create_default_context(cafile=ca_file or None)
-            connection = http.client.HTTPSConnection(host, timeout=timeout, context=context)
+            connection = http.client.HTTPSConnection(host, timeout=timeout, context=tls(ca_file))
         else:
             connection = http.client.HTTPConnection(host, timeout=timeout)
         try:
