@@ -160,17 +160,29 @@ def test_sudo_purposes(release, purposes):
     [
         ("v0.20", {"cleanup.sh": "cleanup.sh"}),
         ("v0.21", {"cleanup.sh": "cleanup.sh", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
-        ("v0.21.1", {
-            "cleanup_original.sh": "cleanup.sh", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
-        ("v2.2", {
-            "cleanup_original.py": "cleanup.py", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"}),
-        ("v2.6", {
-            "maintenance_original.py": "{helpers}/maintenance.py",
-            "hardware_info_root_original.py": "{helpers}/hardware_info_root.py"}),
-        ("v4.0", {
-            "maintenance_original.py": "{helpers}/maintenance.py",
-            "hardware_info_root_original.py": "{helpers}/hardware_info_root.py",
-            "system_checks_root.py": "{helpers}/system_checks_root.py"}),
+        (
+            "v0.21.1",
+            {"cleanup_original.sh": "cleanup.sh", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"},
+        ),
+        (
+            "v2.2",
+            {"cleanup_original.py": "cleanup.py", "hardware_info_root_original.py": "{dir}/lib/hardware_info_root.py"},
+        ),
+        (
+            "v2.6",
+            {
+                "maintenance_original.py": "{helpers}/maintenance.py",
+                "hardware_info_root_original.py": "{helpers}/hardware_info_root.py",
+            },
+        ),
+        (
+            "v4.0",
+            {
+                "maintenance_original.py": "{helpers}/maintenance.py",
+                "hardware_info_root_original.py": "{helpers}/hardware_info_root.py",
+                "system_checks_root.py": "{helpers}/system_checks_root.py",
+            },
+        ),
     ],
 )
 def test_helper_scripts(release, expected):
@@ -204,9 +216,7 @@ def leaves(record, prefix=()):
 @pytest.mark.parametrize("number", range(1, len(_releases.RELEASES)))
 def test_a_row_changes_all_that_it_names_and_nothing_else(number):
     since, changes = _releases.RELEASES[number]
-    before, after = (
-        dict(leaves(_releases.merged(release))) for release in (_releases.RELEASES[number - 1][0], since)
-    )
+    before, after = (dict(leaves(_releases.merged(release))) for release in (_releases.RELEASES[number - 1][0], since))
     changed = {key[:2] for key in {*before, *after} - {("release",)} if before.get(key) != after.get(key)}
     named = {key[:2] for key, _value in leaves(changes)}
     # An empty dictionary is a leaf of its own, one level up.
@@ -220,6 +230,21 @@ def test_modules_run_with_python_m_are_pinned_to_a_folder():
         for rules in _releases.merged(since)["sudo"].values():
             for rule in rules:
                 assert ("-m" not in rule["argv"]) or rule["cwd"] == "{dir}"
+
+
+@pytest.mark.parametrize("since", [since for since, _changes in _releases.RELEASES])
+def test_sudo_commands_are_exact(since):
+    """An absolute path, no pattern, no interpreter alone, and scripts only from places that our roles give to root."""
+    record = _releases.merged(since)
+    roots = {helper["dest"] for helper in record["helpers"].values()} | {"{dir}/lib/hardware_info_root.py"}
+    for rules in record["sudo"].values():
+        for rule in rules:
+            program, *arguments = rule["argv"]
+            assert program.startswith(("/usr/", "{dir}/", "{python}"))
+            assert not set("*?[]!,:=\\\"'") & set("".join(rule["argv"]).replace("vm.drop_caches=3", ""))
+            assert arguments or program in roots | {"/usr/sbin/shutdown"}
+            scripts = {word for word in rule["argv"] if word.endswith((".py", ".sh"))}
+            assert scripts <= roots
 
 
 def test_every_release_has_every_key():
