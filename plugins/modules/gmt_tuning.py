@@ -17,10 +17,12 @@ description:
   - Lasts until the next boot; the role P(greenlab.cluster.machine_tuning#role) makes it last.
 attributes:
   check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
       - With O(switches.smt=false), also lists files of processors that a real run would have taken away by then.
   diff_mode:
+    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
 options:
   state:
