@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Role jobs_db asks the distribution which PostgreSQL it has: no file names a version, but for the least that will do."""
+"""Role jobs_db asks the distribution which PostgreSQL it has: no file names a version, but the least that will do."""
 
 from __future__ import annotations
 
