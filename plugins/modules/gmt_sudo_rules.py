@@ -174,13 +174,16 @@ class SudoRules:
     def sort(self) -> tuple[list[Path], list[Path]]:
         """Return the files to remove, and those where a rule of GMT stands among others."""
         found: dict[str, list[Path]] = {"remove": [], "mixed": [], "keep": []}
-        for file in sorted(FOLDER.iterdir()):
+        # A first run in check mode may find a machine without sudo.
+        for file in sorted(FOLDER.iterdir()) if FOLDER.is_dir() else []:
             if file != self.keep and is_read_by_sudo(file.name) and file.is_file():
                 found[verdict(file.name, self.document(file))].append(file)
         return found["remove"], found["mixed"]
 
     def others(self) -> list[str]:
         """Return what the account may do beside what is wanted."""
+        if self.module.get_bin_path("sudo") is None:
+            return []
         status, out, _err = self.module.run_command(["sudo", "-n", "-l", "-U", self.module.params["user"]])
         wanted = rules_in(self.keep.read_text(encoding="utf8")) if self.keep.exists() else []
         return others_in(out, wanted) if status == 0 else []

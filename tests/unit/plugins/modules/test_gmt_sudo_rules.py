@@ -151,7 +151,7 @@ def test_what_the_account_may_do_beside_what_is_wanted():
 def node(tmp_path, monkeypatch, capsys):
     """A machine whose cvtsudoers reads JSON, and whose sudo lists one right too many."""
     monkeypatch.setattr(gmt_sudo_rules, "FOLDER", tmp_path)
-    programs = {"cvtsudoers"}
+    programs = {"cvtsudoers", "sudo"}
     warnings: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda _self, text: warnings.append(text.removeprefix("machine9: ")))
     monkeypatch.setattr("platform.node", lambda: "machine9")
@@ -219,9 +219,17 @@ def test_run(node):
 
 
 def test_without_cvtsudoers_names_decide(node):
-    node.programs.clear()
+    node.programs.remove("cvtsudoers")
     (node.folder / "green-coding-drop-caches").write_text("x", encoding="utf8")
     (node.folder / "lab").write_text(CLEANUP, encoding="utf8")
     result, warnings = node()
     assert list(result["removed"]) == [str(node.folder / "green-coding-drop-caches")]
     assert "There is no cvtsudoers" in warnings[0]
+
+
+def test_a_machine_without_sudo(node, monkeypatch):
+    node.programs.clear()
+    monkeypatch.setattr(gmt_sudo_rules, "FOLDER", node.folder / "none")
+    result, _warnings = node()
+    assert not result["changed"]
+    assert result["others"] == []
