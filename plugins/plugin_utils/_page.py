@@ -55,8 +55,6 @@ _LOOKS = {
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-JOULES_PER_KILOWATT_HOUR = 3.6e6
-
 _HOUR = 3600
 _DAY = 24 * _HOUR
 _TICK_STEPS = [60, 300, 900, *(_HOUR * n for n in (1, 3, 6, 12)), *(_DAY * n for n in (1, 2, 7, 14, 28, 91, 364))]
@@ -172,32 +170,37 @@ def _energy(cluster: Cluster, ticks: list[tuple[float, str]]) -> str:
     if not known:
         return f'{begin}<p class="muted">Not known: no machine has {_WATTS} in the inventory.</p></section>'
     times = _bars(cluster.window)
-    energies = _saved(known, times)
+    watt_hours = _saved(known, times)
+    unit, size = ("kWh", 1000) if max(watt_hours, default=0) >= 100 else ("Wh", 1)
+    energies = [energy / size for energy in watt_hours]
     bars = [(start, end, energy) for (start, end), energy in zip(times, energies)]
     top, step = _scale(max(energies, default=0))
     length = cluster.window.seconds
     rects = "".join(
         f'<rect x="{COLUMNS * start / length + 1:.1f}" width="{max(COLUMNS * (end - start) / length - 2, 1):.1f}"'
         f' y="{100 - 100 * energy / top:.2f}" height="{100 * energy / top:.2f}">'
-        f"<title>{short_time(cluster.window.moment(start))}: {energy:.3g} kWh</title></rect>"
+        f"<title>{short_time(cluster.window.moment(start))}: {_figure(energy, 3)} {unit}</title></rect>"
         for start, end, energy in bars
     )
     labels = "".join(
-        f'<span style="left:{50 * (start + end) / length:.2f}%;top:{100 - 100 * energy / top:.2f}%">{energy:.2g}</span>'
+        f'<span style="left:{50 * (start + end) / length:.2f}%;top:{100 - 100 * energy / top:.2f}%">'
+        f"{_figure(energy, 2)}</span>"
         for start, end, energy in bars
         if energy and (end - start) / length > _NARROWEST_LABELLED_BAR
     )
     scale = "".join(
-        f'<span style="bottom:{100 * place * step / top:.1f}%">{place * step:g}{" kWh" if place else ""}</span>'
+        f'<span style="bottom:{100 * place * step / top:.1f}%">'
+        f"{_figure(place * step, 3)} {unit if place else ''}</span>"
         for place in range(round(top / step) + 1)
     )
     left_out = len(cluster.machines) - len(known)
     others = f" {left_out} without {_WATTS} left out." if left_out else ""
+    total = f"<b>{_figure(sum(energies), 3)} {unit}</b> by {len(known)} of {len(cluster.machines)} machines.{others}"
     return (
-        f"{begin}<p><b>{sum(energies):.3g} kWh</b> by {len(known)} of {len(cluster.machines)} machines.{others}</p>"
+        f"{begin}<p>{total}</p>"
         f'<div class="chart"><div class="scale">{scale}</div><div class="bars">'
         f'<svg viewBox="0 0 {COLUMNS} 100" preserveAspectRatio="none" role="img"'
-        f' aria-label="Energy saved over time, in kWh">{rects}</svg>{labels}</div></div>{_axis(ticks)}</section>'
+        f' aria-label="Energy saved over time, in {unit}">{rects}</svg>{labels}</div></div>{_axis(ticks)}</section>'
     )
 
 
@@ -318,7 +321,7 @@ def _marks(window: Window, step: int) -> t.Iterator[float]:
 
 
 def _saved(machines: list[Machine], bars: list[tuple[float, float]]) -> list[float]:
-    """Return the kilowatt-hours that sleep has saved in each bar's time: power × time."""
+    """Return the watt-hours that sleep has saved in each bar's time: power × time."""
     ends = [end for _start, end in bars]
     joules = [0.0] * len(bars)
     for machine in machines:
@@ -330,7 +333,7 @@ def _saved(machines: list[Machine], bars: list[tuple[float, float]]) -> list[flo
                 if start >= span.end:
                     break
                 joules[place] += (min(span.end, end) - max(span.start, start)) * (machine.saved_watts or 0)
-    return [energy / JOULES_PER_KILOWATT_HOUR for energy in joules]
+    return [energy / _HOUR for energy in joules]
 
 
 def _scale(highest: float) -> tuple[float, float]:
@@ -369,6 +372,11 @@ def _style(ticks: list[tuple[float, str]]) -> str:
 def _text(value: t.Any) -> str:
     """Return a value as text of HTML; a dash for None."""
     return "–" if value is None else html.escape(one_line(str(value)), quote=True)
+
+
+def _figure(value: float, digits: int) -> str:
+    """Return a number with so many significant digits, large ones as whole numbers; never with an exponent."""
+    return f"{value:.{digits}g}" if 0.001 <= value < 10**digits - 1 else f"{value:,.0f}"
 
 
 def _since(machine: Machine) -> str:

@@ -273,13 +273,21 @@ def test_energy_is_the_time_asleep_times_the_power_that_it_saves() -> None:
     assert len(heights) == 8
     assert [height > 0 for height in heights] == [False, True, *[False] * 6]
     assert "<title>2026-11-16 00:00: 0.262 kWh</title>" in text
+    assert "<b>2.62 Wh</b> by 1 of 1 machines.<" in page(machine(1, spans, saved_watts=0.262))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.0123, "0.012"), (9.87, "9.9"), (98.7, "99"), (135.2, "135"), (2150.4, "2,150")]
+)
+def test_figures_have_no_exponents(value: float, text: str) -> None:
+    assert _page._figure(value, 2) == text
 
 
 def test_energy_of_a_time_is_that_of_its_part_of_the_span() -> None:
     known = [machine(1, [Span(-5 * HOUR, 30 * HOUR, "asleep")], saved_watts=100.0)]
     bars = _page._bars(window(3 * DAY, "2026-11-22T00:00:00+00:00"))
-    assert _page._saved(known, bars) == pytest.approx([2.4, 0.6, 0])
-    assert _page._saved(known * 3, [(0, HOUR), (29.5 * HOUR, 31 * HOUR)]) == pytest.approx([0.3, 0.15])
+    assert _page._saved(known, bars) == pytest.approx([2400, 600, 0])
+    assert _page._saved(known * 3, [(0, HOUR), (29.5 * HOUR, 31 * HOUR)]) == pytest.approx([300, 150])
 
 
 @pytest.mark.parametrize("days", [1, 2, 30, 31, 200, 800, 3000])
