@@ -126,6 +126,7 @@ def read(
     :raises BadVariable: a host variable cannot be used.
     """
     window = _window(history)
+    hostvars = {host: hostvars[host] for host in hosts}  # Ansible puts a host's variables together at each look
     by_id = {row["id"]: row for row in rows}
     changes = {row["id"]: row["changes"] for row in history.get("machines", [])}
     holds = _by_machine(
