@@ -96,6 +96,7 @@ def look(browser: str, tmp_path: Path) -> Callable[..., dict[str, Any]]:
             encoding="utf8",
         )
         command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += ["--disable-dev-shm-usage"]  # which is small in a container
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={max(width, 500)},900"]
         command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
         if pictures := os.environ.get("OUTPUT_DIR"):
