@@ -116,6 +116,7 @@ def test_a_controller_that_refuses_is_an_error(server, machine, name):
 # alarms ---------------------------------------------------------------------------------------------------------------
 
 
+FAILS = "error (text the alarm could not be told by {}: "
 MAIL = {"to": ["a@example.org", "b@example.org"], "sender": "wake@example.org", "server": "", "port": 25,
         "security": "none", "user": "", "password": ""}
 
@@ -127,8 +128,9 @@ def raise_alarm(tmp_path):
         out = io.StringIO()
         state = memory.Memory(str(tmp_path / "state.json"), 0)
         alarms = alarm.Alarms(settings, state, memory.Log("", lambda: 0, out))
-        alarms.on("queue", "The queue is not known: \u00fc", 0)
+        alarms.on("queue", "The queue\nis not known: \u00fc", 0)
         alarms.deliver()
+        state.save()
         return out.getvalue()
 
     return deliver
@@ -137,13 +139,28 @@ def raise_alarm(tmp_path):
 def test_the_alarm_command_reads_what_is_wrong(recorder, raise_alarm, tmp_path):
     recorder("tell")
     assert raise_alarm(["tell", "me"]) == ""
-    assert (tmp_path / "stdin").read_text() == "The queue is not known: \u00fc\n"
+    assert (tmp_path / "stdin").read_text() == "The queue\nis not known: \u00fc\n"
 
 
 def test_an_alarm_command_that_fails_is_an_event(recorder, raise_alarm):
     recorder("tell", status=1)
-    assert "error (text the alarm command failed" in raise_alarm(["tell"])
-    assert "error (text the alarm command failed" in raise_alarm(["/nowhere/tell"])
+    assert FAILS.format("command") in raise_alarm(["tell"])
+
+
+def test_an_alarm_command_that_does_not_exist_is_an_event(raise_alarm):
+    assert FAILS.format("command") in raise_alarm(["/nowhere/tell"])
+
+
+def test_an_alarm_that_could_not_be_told_is_told_later(recorder, raise_alarm, tmp_path):
+    recorder("tell", status=1)
+    raise_alarm(["tell"])
+    recorder("tell")
+    # Its own repetition is not due yet.
+    assert raise_alarm(["tell"]) == ""
+    assert (tmp_path / "stdin").read_text() == "The queue\nis not known: \u00fc\n"
+    (tmp_path / "stdin").unlink()
+    raise_alarm(["tell"])
+    assert not (tmp_path / "stdin").exists()
 
 
 def test_mail(raise_alarm):
@@ -172,4 +189,4 @@ def test_mail(raise_alarm):
 
 
 def test_a_mail_server_that_is_away_is_an_event(raise_alarm):
-    assert "error (text the alarm could not be mailed" in raise_alarm(to=["a@example.org"], server="127.0.0.1", port=1)
+    assert FAILS.format("mail") in raise_alarm(to=["a@example.org"], server="127.0.0.1", port=1)

@@ -108,6 +108,7 @@ OLD_API_IS_GONE = b'{"success": false, "err": "This endpoint is deprecated. Plea
         (422, b"{}", "answers 422"),
         (429, b"slow down", "answers 429"),
         (500, b"", "answers 500"),
+        (502, b"<html>\r\n<h1>Bad\nGateway</h1>", "answers 502 to [^ ]+ <html> <h1>Bad Gateway</h1>$"),
         (301, b"", "answers 301"),
         (200, b"", "is no JSON"),
         (200, b"<html>", "is no JSON"),

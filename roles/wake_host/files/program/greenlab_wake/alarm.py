@@ -11,6 +11,7 @@ import typing as t
 from .memory import Log, Memory
 
 SECONDS_A_HOOK = 60
+MOST_KEPT = 50  # messages
 
 
 def run_command(argv: list[str], text: str) -> None:
@@ -69,18 +70,27 @@ class Alarms:
         return True
 
     def deliver(self) -> None:
-        """Send what there is to say. A hook that fails is an event, and must not stop anything."""
-        if not self.messages:
-            return
-        text = "\n".join(self.messages) + "\n"
-        try:
-            if self.settings["command"]:
-                run_command(self.settings["command"], text)
-        except (OSError, subprocess.SubprocessError) as error:
-            self.log("error", text=f"the alarm command failed: {error}")
-        try:
-            if self.settings["mail"]["to"]:
-                send_mail(self.settings["mail"], f"[greenlab wake] {self.messages[0][:100]}", text)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:  # smtplib's errors are OSErrors
-            self.log("error", text=f"the alarm could not be mailed: {error}")
+        """Tell it by each hook. What a hook could not tell is kept for its next try; that must not stop anything."""
+        hooks: tuple[tuple[str, t.Any, t.Callable[[str], None]], ...] = (
+            ("command", self.settings["command"], self._run_command),
+            ("mail", self.settings["mail"]["to"], self._send_mail),
+        )
+        for name, is_wanted, tell in hooks:
+            kept = self.memory.undelivered.pop(name, [])
+            messages = kept + self.messages
+            if not is_wanted or not messages:
+                continue
+            try:
+                tell("\n".join(messages) + "\n")
+            except (OSError, ValueError, subprocess.SubprocessError) as error:  # smtplib's errors are OSErrors
+                self.memory.undelivered[name] = messages[-MOST_KEPT:]
+                if not kept:
+                    self.log("error", text=f"the alarm could not be told by {name}: {error}")
         self.messages.clear()
+
+    def _run_command(self, text: str) -> None:
+        run_command(self.settings["command"], text)
+
+    def _send_mail(self, text: str) -> None:
+        subject = " ".join(text[:120].split())
+        send_mail(self.settings["mail"], f"[greenlab wake] {subject}", text)

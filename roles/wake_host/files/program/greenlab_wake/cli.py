@@ -69,9 +69,9 @@ def run(config: dict[str, t.Any]) -> int:
         alarms = Alarms(config["alarm"], memory, log)
         try:
             known = Run(config, world, memory, log, alarms)()
+            alarms.deliver()
         finally:
             memory.save()
-        alarms.deliver()
         if config["metrics_file"]:
             text = metrics(memory, config["machines"], known, world.now())
             write_atomically(config["metrics_file"], text, 0o644)

@@ -60,7 +60,7 @@ def _fetch(url: str, options: Options, **more: t.Any) -> None:
     except web.WebError as error:
         raise DriverError(str(error)) from error
     if not 200 <= status < 300:
-        raise DriverError(f"{url} answers {status}: {content[:200].decode('utf8', 'replace')}")
+        raise DriverError(f"{url} answers {status}: {web.excerpt(content)}")
 
 
 def magic_packet(machine: Machine, options: Options) -> None:

@@ -79,9 +79,9 @@ def _rows(queue: dict[str, t.Any], path: str) -> list[list[t.Any]]:
     except web.WebError as error:
         raise Unknown(f"the API does not answer: {error}") from error
     if body is None:
-        raise Unknown(f"the API answers {status} to {path}: {content[:200].decode('utf8', 'replace')}")
+        raise Unknown(f"the API answers {status} to {path}: {web.excerpt(content)}")
     if not isinstance(body, dict) or body.get("success") is not True or not isinstance(body.get("data"), list):
-        raise Unknown(f"the API's answer to {path} has no data: {content[:200].decode('utf8', 'replace')}")
+        raise Unknown(f"the API's answer to {path} has no data: {web.excerpt(content)}")
     return body["data"]
 
 
@@ -155,7 +155,7 @@ def ask_db(queue: dict[str, t.Any], _machines: Machines) -> Answers:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unknown(f"the jobs DB cannot be asked: {error}") from error
     if done.returncode != 0:
-        raise Unknown(f"the jobs DB does not answer: {done.stderr.strip()}")
+        raise Unknown(f"the jobs DB does not answer: {' '.join(done.stderr.split())}")
     try:
         rows = json.loads(done.stdout)
         return {row["id"]: Answer(**{key: row[key] for key in Answer._fields}) for row in rows}

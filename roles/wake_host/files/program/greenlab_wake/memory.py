@@ -68,6 +68,8 @@ class Memory:
             data = {}
         self.machines: dict[str, Record] = _not_after(data.get("machines", {}), now)
         self.alarms: dict[str, float] = _not_after(data.get("alarms", {}), now)
+        # Messages of alarms that a hook could not tell, by hook.
+        self.undelivered: dict[str, list[str]] = data.get("undelivered", {})
         self.last_start: float = _not_after(data.get("last_start", 0.0), now)
 
     def of(self, machine_id: int, now: float) -> Record:
@@ -81,7 +83,12 @@ class Memory:
 
     def save(self) -> None:
         """Write the file."""
-        data = {"machines": self.machines, "alarms": self.alarms, "last_start": self.last_start}
+        data = {
+            "machines": self.machines,
+            "alarms": self.alarms,
+            "undelivered": self.undelivered,
+            "last_start": self.last_start,
+        }
         write_atomically(self.path, json.dumps(data, indent=1, sort_keys=True) + "\n", 0o640)
 
 

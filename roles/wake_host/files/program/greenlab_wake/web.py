@@ -68,6 +68,11 @@ def request(
     return answer.status, content
 
 
+def excerpt(content: bytes) -> str:
+    """Return the begin of an answer on one line, for an error."""
+    return " ".join(content[:200].decode("utf8", "replace").split())
+
+
 def from_json(content: bytes) -> t.Any:
     """Return what a JSON text stands for, or raise WebError."""
     try:
