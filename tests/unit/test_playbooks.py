@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each play of ours must say, so that it leaves no trace on a machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
+PLAYS = [
+    pytest.param(play, id=f"{file.stem}: {play['name']}")
+    for file in sorted(PLAYBOOKS.glob("*.yml"))
+    for play in yaml.safe_load(file.read_text(encoding="utf8"))
+    if "hosts" in play
+]
+# Actions that contact no host.
+LOCAL = {"debug", "fail", "assert", "include_tasks", "meta", "set_fact"}
+
+
+def contacts(play: dict) -> bool:
+    """Tell whether a play contacts a host: it has roles, or a task that does more than show and check."""
+    tasks = [task for part in ("pre_tasks", "tasks", "post_tasks") for task in play.get(part, [])]
+    used = {
+        key.removeprefix("ansible.builtin.") for task in tasks if task.get("delegate_to") != "localhost" for key in task
+    }
+    return (
+        "roles" in play
+        or bool(used & {"block", "import_tasks", "import_role", "include_role"})
+        or any("." in key and key not in LOCAL and key != "greenlab.cluster.preflight" for key in used)
+    )
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_a_play_that_contacts_hosts_writes_no_files_and_no_journal_there(play: dict):
+    if contacts(play):
+        assert play["vars"]["ansible_pipelining"] is True
+        assert play["vars"]["ansible_no_target_syslog"] is True
