@@ -274,6 +274,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "system_limits": {"free_memory": 2 * 1024**3},
     }),
     ("v2.6", {
+        "python": "3.12",  # lib/error_helpers.py has quotes in an f-string that older ones cannot read
         "helpers": {
             "cleanup": None,
             "maintenance": {"src": "tools/cluster/maintenance_original.py", "dest": "{helpers}/maintenance.py"},
@@ -296,6 +297,7 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         "system_limits": {"energy_provider": ["_energy_", "_machine"]},
     }),
     ("v4.0", {
+        "python": "3.11",
         "server": {"activate": ["scenario_runner", "eco_ci", "power_hog", "carbon_db", "software_view"]},
         "packages": [
             "git", "gcc", "make", "libc6-dev", "python3-venv", "e2fsprogs", "lvm2", "logrotate", "psmisc", "pciutils",

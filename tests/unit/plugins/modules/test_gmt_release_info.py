@@ -82,7 +82,7 @@ def test_branches_tags_and_commits(repository):
 
 
 def test_the_answer_is_in_the_release_table(repository):
-    assert gmt_release(ask(repository, "ours")["releases"]["ours"])["python"] == "3.11"
+    assert gmt_release(ask(repository, "ours")["releases"]["ours"])["python"] == "3.12"
 
 
 @pytest.mark.parametrize("version", ["no-such-branch", "0" * 40])
