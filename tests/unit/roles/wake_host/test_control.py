@@ -140,6 +140,17 @@ def test_held_retired_and_excluded_machines_are_left_alone(cluster, machine, ans
     assert c.world.done == c.world.asked == []
 
 
+def test_a_released_machine_is_woken_and_its_release_is_no_sign_of_life(cluster):
+    c = cluster()
+    c.run(machine1=NONE)
+    c.run(machine1=NONE)
+    assert c.state() == "asleep"
+    # To hold and to release it changes its row.
+    assert c.run(machine1=ONE._replace(available=False, row="held")) == ["machine1 held"]
+    assert c.run(machine1=ONE._replace(row="released"))[:2] == ["machine1 waking", "machine1 sent"]
+    assert "machine1 woken" in c.run(machine1=ONE._replace(row="written by its client"))
+
+
 def test_a_machine_that_is_held_while_it_wakes_gets_no_more_packets(cluster):
     c = cluster()
     c.run(machine1=ONE)

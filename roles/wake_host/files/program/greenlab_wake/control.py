@@ -128,15 +128,21 @@ class Run:
         kind, why = self.why_not(machine, record, answer, now)
         if kind and record["state"] == "waking":
             set_state(record, "unknown", now)
-        if kind not in (record.get("held", ""), "at work", "failed"):
+        if kind not in ("", record.get("held"), "at work", "failed"):
             self.log("held", machine, why=why)
         record["held"] = kind
         return not kind and record["state"] != "waking"
 
     def row_moved(self, record: Record, answer: jobs.Answer, now: float) -> bool:
-        """Tell whether the client has written something since the last look."""
-        before, record["row"] = record.get("row"), answer.row
-        if before is None or answer.row in (None, before):
+        """Tell whether the client has written something since the last look.
+
+        An operator who holds or releases the machine writes into the same row, but no status.
+        """
+        now_is = [answer.row, answer.status, answer.available]
+        before, record["row"] = record.get("row"), now_is
+        if before is None or answer.row in (None, before[0]):
+            return False
+        if answer.status == before[1] and answer.available != before[2]:
             return False
         record["row_at"] = now
         return True
