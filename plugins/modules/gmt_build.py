@@ -18,13 +18,9 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
+  - greenlab.cluster.jobs_db.writes
 attributes:
-  check_mode:
-    support: full
-    details:
-      - Runs the same statements as a real run and rolls them back.
   diff_mode:
-    support: full
     details:
       - Shows what was known of the machines before and after.
 options:
@@ -110,12 +106,9 @@ machines:
 import json
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._holds import require_holds
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     as_one_message,
     jobs_db_argument_spec,
     read_schema,
@@ -123,6 +116,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     take_turns,
     transaction,
 )
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_text
 
 if t.TYPE_CHECKING:
@@ -229,16 +223,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, module.check_mode)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":

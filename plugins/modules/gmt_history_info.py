@@ -19,15 +19,7 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    support: N/A
-    details:
-      - This action does not modify state.
+  - greenlab.cluster.jobs_db.reads
 options:
   ids:
     description:
@@ -128,17 +120,15 @@ holds:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._holds import has_holds
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     Schema,
     jobs_db_argument_spec,
     report,
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATE_OF_CODE
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import seconds
 
 if t.TYPE_CHECKING:
@@ -260,14 +250,7 @@ def run(params: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+    run_module(argument_spec(), lambda params, _check_mode: run(params))
 
 
 if __name__ == "__main__":

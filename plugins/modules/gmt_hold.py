@@ -20,14 +20,13 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
+  - greenlab.cluster.jobs_db.writes
 attributes:
   check_mode:
-    support: full
     details:
       - Runs the same statements as a real run and rolls them back. It looks once whether the machines are idle and does
         not wait.
   diff_mode:
-    support: full
     details:
       - Shows the machines and the jobs that are held, before and after.
 options:
@@ -177,12 +176,9 @@ changed_ids:
 import time
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.greenlab.cluster.plugins.module_utils._holds import hold, open_holds, release, require_holds
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
-    MissingLibrary,
     as_one_message,
     jobs_db_argument_spec,
     read_schema,
@@ -192,6 +188,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import busy_with
 from ansible_collections.greenlab.cluster.plugins.module_utils._machines import read_machines
+from ansible_collections.greenlab.cluster.plugins.module_utils._module import run_module
 from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw_of_line, seconds
 
 if t.TYPE_CHECKING:
@@ -359,16 +356,7 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, module.check_mode)
-    except MissingLibrary as exc:
-        module.fail_json(msg=str(exc), exception=exc.details)
-    except JobsDBError as exc:
-        module.fail_json(msg=str(exc))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    run_module(argument_spec(), run)
 
 
 if __name__ == "__main__":
