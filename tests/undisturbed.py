@@ -5,8 +5,8 @@
 
 machine1 measures one job after the other, while operators run site.yml with a change, hold and release against it. All
 that reaches its network card meanwhile is captured there. Then site.yml is killed at random moments, with its
-connections, and release.yml has to bring everything back. Needs a built lab (GREENLAB_LAB), and to be root. Prints figures;
-exit status 1 when a packet came between the start and the end of a job, or a job did not end FINISHED.
+connections, and release.yml has to bring everything back. Needs a built lab (GREENLAB_LAB), and to be root.
+Prints figures; exit status 1 when a packet came between the start and the end of a job, or a job did not end FINISHED.
 """
 
 from __future__ import annotations
