@@ -8,9 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import JobsDBError, load_psycopg
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import busy_with
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Connection, Row, Schema
 
@@ -113,3 +114,42 @@ def forget_availability(connection: Connection, ids: Sequence[int]) -> None:
             " WHERE machine_id = ANY(%s) AND released_at IS NULL AND was_available",
             [list(ids)],
         )
+
+
+def rows_of(machines: Iterable[Row], holds: Mapping[int, Row]) -> list[dict[str, t.Any]]:
+    """Compose the result's machines."""
+    return [
+        {
+            "id": row["id"],
+            "description": row["description"],
+            "held": row["id"] in holds,
+            **public(holds.get(row["id"])),
+            "idle": busy_with(row) is None,
+            "busy_with": busy_with(row),
+        }
+        for row in machines
+    ]
+
+
+def public(row: Row | None) -> dict[str, t.Any]:
+    """Return what others may know of a hold; of none, the same keys with null."""
+    if row is None:
+        return {"owner": None, "reason": None, "since": None, "jobs": None}
+    return {
+        "owner": row["owner"],
+        "reason": row["reason"],
+        "since": row["held_at"].isoformat(),
+        "jobs": row["job_ids"],
+    }
+
+
+def known_builds(connection: Connection, ids: Sequence[int] | None) -> list[Row]:
+    """Return what machines were last built from, of all without ids; table `greenlab.builds` comes with the holds."""
+    rows = connection.execute(
+        """
+        SELECT machine_id AS id, parts, built_at FROM greenlab.builds
+        WHERE %(ids)s::bigint[] IS NULL OR machine_id = ANY(%(ids)s::bigint[]) ORDER BY machine_id
+        """,
+        {"ids": None if ids is None else list(ids)},
+    )
+    return [{**row, "built_at": row["built_at"].isoformat()} for row in rows]

@@ -271,9 +271,9 @@ def main(arguments: list[str]) -> None:
     try:
         outcomes = tune(Path(settings["sysfs"]), settings["switches"], lambda _before: None)
     except TuningError as error:
-        sys.exit(str(error))
+        raise SystemExit(str(error)) from error
     for outcome in outcomes:
-        print(f"{outcome.name}: {outcome.missing or outcome.after or 'as wanted'}")
+        sys.stdout.write(f"{outcome.name}: {outcome.missing or outcome.after or 'as wanted'}\n")
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ attributes:
       - Shows what was known of the machines before and after.
 options:
   machines:
-    description: The machines. Without it O(state=info) returns all that are known.
+    description: The machines.
     type: list
     elements: dict
+    required: true
     suboptions:
       id:
         description: Number of the machine.
@@ -42,7 +43,7 @@ options:
             starts. GMT has this since v4.0; in older releases nothing happens.
         type: bool
         default: false
-      message:
+      changelog:
         description:
           - What was changed, for C(cluster_changelog), which GMT has since v2.3. Left out in older releases.
           - Without it nothing is added there.
@@ -52,13 +53,13 @@ options:
       - V(begun) forgets what the machines were built from, before they are changed. A build that is cut off is then
         never taken for a finished one.
       - V(done) remembers it.
-      - V(info) only returns what is known.
     type: str
-    choices: [begun, done, info]
-    default: info
+    choices: [begun, done]
+    default: done
 notes:
   - Repeating a call whose connection broke may add a row to C(cluster_changelog) twice, and is safe otherwise.
 seealso:
+  - module: greenlab.cluster.gmt_build_info
   - module: greenlab.cluster.build_plan
   - module: greenlab.cluster.gmt_hold
 author:
@@ -66,11 +67,6 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Read what the machines were last built from
-  greenlab.cluster.gmt_build:
-    login_unix_socket: /var/run/postgresql
-  register: built
-
 - name: Remember it
   greenlab.cluster.gmt_build:
     login_unix_socket: /var/run/postgresql
@@ -78,7 +74,7 @@ EXAMPLES = r"""
     machines:
       - id: 1
         parts: "{{ site_parts }}"
-        message: "greenlab.cluster 0.1.0, GMT v4.1: changed gmt_client_sleep_time"
+        changelog: "greenlab.cluster 0.1.0, GMT v4.1: changed gmt_client_sleep_time"
 """
 
 RETURN = r"""
@@ -106,13 +102,12 @@ machines:
 import json
 import typing as t
 
-from ansible_collections.greenlab.cluster.plugins.module_utils._holds import require_holds
+from ansible_collections.greenlab.cluster.plugins.module_utils._holds import known_builds, require_holds
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     as_one_message,
     jobs_db_argument_spec,
     read_schema,
-    report,
     take_turns,
     transaction,
 )
@@ -122,7 +117,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._text import flaw
 if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Connection, Row, Schema
+    from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import Connection, Schema
 
 
 def argument_spec() -> dict[str, dict[str, t.Any]]:
@@ -132,41 +127,28 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
         machines={
             "type": "list",
             "elements": "dict",
+            "required": True,
             "options": {
                 "id": {"type": "int", "required": True},
                 "parts": {"type": "dict"},
                 "revalidate": {"type": "bool", "default": False},
-                "message": {"type": "str"},
+                "changelog": {"type": "str"},
             },
         },
-        state={"type": "str", "choices": ["begun", "done", "info"], "default": "info"},
+        state={"type": "str", "choices": ["begun", "done"], "default": "done"},
     )
 
 
 def problems_of_options(params: Mapping[str, t.Any]) -> list[str]:
     """Return everything that can be said against the options without asking the DB."""
-    if params["state"] != "info" and params["machines"] is None:
-        return [f"'machines' is missing; state: {params['state']} needs it."]
     problems = []
-    for machine in params["machines"] or []:
+    for machine in params["machines"]:
         if params["state"] == "done" and not machine["parts"]:
             problems.append(f"Machine {machine['id']} has no 'parts'; give what it was built from.")
-        flaw = flaw_of_text(machine["message"]) if machine["message"] is not None else None
+        flaw = flaw_of_text(machine["changelog"]) if machine["changelog"] is not None else None
         if flaw:
-            problems.append(f"Machine {machine['id']}: the message {flaw}.")
+            problems.append(f"Machine {machine['id']}: the changelog {flaw}.")
     return problems
-
-
-def known(connection: Connection, ids: Sequence[int] | None) -> list[Row]:
-    """Return the rows of the machines, of all without ids."""
-    rows = connection.execute(
-        """
-        SELECT machine_id AS id, parts, built_at FROM greenlab.builds
-        WHERE %(ids)s::bigint[] IS NULL OR machine_id = ANY(%(ids)s::bigint[]) ORDER BY machine_id
-        """,
-        {"ids": None if ids is None else list(ids)},
-    )
-    return [{**row, "built_at": row["built_at"].isoformat()} for row in rows]
 
 
 def write(connection: Connection, schema: Schema, machines: Sequence[Mapping[str, t.Any]], done: bool) -> None:
@@ -184,11 +166,11 @@ def write(connection: Connection, schema: Schema, machines: Sequence[Mapping[str
     doubtful = [machine["id"] for machine in machines if not done and machine["revalidate"]]
     if doubtful and schema.has("machines", "needs_revalidation"):
         connection.execute("UPDATE machines SET needs_revalidation = true WHERE id = ANY(%s)", [doubtful])
-    messages = [machine for machine in machines if done and machine["message"]]
+    messages = [machine for machine in machines if done and machine["changelog"]]
     if messages and schema.has("cluster_changelog"):
         connection.execute(
             "INSERT INTO cluster_changelog (message, machine_id) SELECT * FROM unnest(%s::text[], %s::int[])",
-            [[machine["message"] for machine in messages], [machine["id"] for machine in messages]],
+            [[machine["changelog"] for machine in messages], [machine["id"] for machine in messages]],
         )
 
 
@@ -198,22 +180,15 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
     if problems:
         raise JobsDBError(as_one_message("The options are not valid.", problems))
     machines = params["machines"]
-    ids = None if machines is None else sorted(machine["id"] for machine in machines)
-
-    def look(connection: Connection, _schema: Schema) -> list[Row]:
-        require_holds(connection, params)
-        return known(connection, ids)
-
-    if params["state"] == "info":
-        return {"changed": False, "machines": report(params, look), "diff": {"before": {}, "after": {}}}
+    ids = sorted(machine["id"] for machine in machines)
     with transaction(params, commit=not check_mode, safe_to_repeat=False) as connection:
         require_holds(connection, params)
         take_turns(connection)
-        before = known(connection, ids)
+        before = known_builds(connection, ids)
         write(connection, read_schema(connection, params), machines, params["state"] == "done")
-        after = known(connection, ids)
+        after = known_builds(connection, ids)
     shown = [[{"id": row["id"], "parts": row["parts"]} for row in rows] for rows in (before, after)]
-    changed = shown[0] != shown[1] or any(machine["message"] for machine in machines)
+    changed = shown[0] != shown[1] or any(machine["changelog"] for machine in machines)
     return {
         "changed": changed,
         "machines": after,

@@ -33,17 +33,15 @@ options:
   ids:
     description:
       - Numbers of the machines. Each must be registered.
-      - Required to hold. Without it O(state=released) releases all machines that O(owner) holds, and O(state=info)
-        shows all machines that are held.
+      - Required to hold. Without it O(state=released) releases all machines that O(owner) holds.
     type: list
     elements: int
   state:
     description:
       - V(held) holds the machines. One that O(owner) holds already is left as it is.
       - V(released) releases those that are held.
-      - V(info) only shows who holds them.
     type: str
-    choices: [held, released, info]
+    choices: [held, released]
     default: held
   owner:
     description:
@@ -86,6 +84,7 @@ notes:
     works on the machine pauses the client first, as the playbooks do.
   - Repeating a call whose connection broke is safe.
 seealso:
+  - module: greenlab.cluster.gmt_hold_info
   - module: greenlab.cluster.gmt_machine
   - module: greenlab.cluster.gmt_machine_info
   - module: greenlab.cluster.gmt_job
@@ -113,11 +112,6 @@ EXAMPLES = r"""
     ids: [1, 2]
     owner: ada@office
     state: released
-
-- name: See who holds what
-  greenlab.cluster.gmt_hold:
-    login_unix_socket: /var/run/postgresql
-    state: info
 """
 
 RETURN = r"""
@@ -176,7 +170,14 @@ changed_ids:
 import time
 import typing as t
 
-from ansible_collections.greenlab.cluster.plugins.module_utils._holds import hold, open_holds, release, require_holds
+from ansible_collections.greenlab.cluster.plugins.module_utils._holds import (
+    hold,
+    open_holds,
+    public,
+    release,
+    require_holds,
+    rows_of,
+)
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     as_one_message,
@@ -206,7 +207,7 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
     return dict(
         jobs_db_argument_spec(),
         ids={"type": "list", "elements": "int"},
-        state={"type": "str", "choices": ["held", "released", "info"], "default": "held"},
+        state={"type": "str", "choices": ["held", "released"], "default": "held"},
         owner={"type": "str"},
         reason={"type": "str"},
         on_conflict={"type": "str", "choices": ["fail", "skip"], "default": "fail"},
@@ -219,7 +220,7 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
 def problems_of_options(params: Mapping[str, t.Any]) -> list[str]:
     """Return everything that can be said against the options without asking the DB."""
     state, problems = params["state"], []
-    required = {"held": ["ids", "owner", "reason"], "released": [] if params["force"] else ["owner"], "info": []}
+    required = {"held": ["ids", "owner", "reason"], "released": [] if params["force"] else ["owner"]}
     problems += [f"'{name}' is missing; state: {state} needs it." for name in required[state] if params[name] is None]
     for name in ("owner", "reason"):
         flaw = flaw_of_line(params[name]) if params[name] is not None else None
@@ -292,34 +293,8 @@ def wait_until_idle(params: Mapping[str, t.Any], ids: list[int]) -> None:
         time.sleep(PAUSE_BETWEEN_LOOKS_SECONDS)
 
 
-def rows_of(machines: Iterable[Row], holds: Holds) -> list[dict[str, t.Any]]:
-    """Compose the result's machines."""
-    return [
-        {
-            "id": row["id"],
-            "description": row["description"],
-            "held": row["id"] in holds,
-            **_public(holds.get(row["id"])),
-            "idle": busy_with(row) is None,
-            "busy_with": busy_with(row),
-        }
-        for row in machines
-    ]
-
-
-def _public(row: Row | None) -> dict[str, t.Any]:
-    if row is None:
-        return {"owner": None, "reason": None, "since": None, "jobs": None}
-    return {
-        "owner": row["owner"],
-        "reason": row["reason"],
-        "since": row["held_at"].isoformat(),
-        "jobs": row["job_ids"],
-    }
-
-
 def _diff(holds: Holds, targets: Iterable[int]) -> dict[str, t.Any]:
-    return {"holds": [{"machine": machine_id, **_public(holds.get(machine_id))} for machine_id in targets]}
+    return {"holds": [{"machine": machine_id, **public(holds.get(machine_id))} for machine_id in targets]}
 
 
 def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.Any]:
@@ -327,17 +302,14 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
     problems = problems_of_options(params)
     if problems:
         raise JobsDBError(as_one_message("The options are not valid.", problems))
-    done: dict[str, t.Any] = {"before": {}, "after": {}, "targets": []}
-    if params["state"] != "info":
-        with transaction(params, commit=not check_mode) as connection:
-            require_holds(connection, params)
-            done = change(connection, read_schema(connection, params), params)
+    with transaction(params, commit=not check_mode) as connection:
+        require_holds(connection, params)
+        done = change(connection, read_schema(connection, params), params)
     if params["state"] == "held" and not check_mode:
         mine = [machine_id for machine_id, row in done["after"].items() if row["owner"] == params["owner"]]
         wait_until_idle(params, mine)
 
     def look(connection: Connection, schema: Schema) -> list[dict[str, t.Any]]:
-        require_holds(connection, params)
         holds = done["after"] if check_mode and done["targets"] else open_holds(connection, params["ids"])
         ids = params["ids"] if params["ids"] is not None else sorted(set(done["before"]) | set(holds))
         return rows_of(read_machines(connection, schema, ids), holds)

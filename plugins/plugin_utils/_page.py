@@ -275,7 +275,7 @@ def _runs(spans: list[Span], length: float) -> t.Iterator[tuple[int, int, str]]:
     for span in spans:
         start, end = COLUMNS * max(span.start, 0) / length, COLUMNS * span.end / length
         first, last = int(start), min(math.ceil(end), COLUMNS) - 1
-        for column in {first, last}:
+        for column in sorted({first, last}):
             part = min(end, column + 1) - max(start, column)
             weight = part + 1 if span.state == "failed" else part
             if weight > weights[column]:

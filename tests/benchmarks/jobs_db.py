@@ -100,7 +100,7 @@ def child(name: str, options: dict[str, Any]) -> None:
         with patch_module_args(options):
             module.main()
     except SystemExit as end:
-        if end.code:
+        if end.code not in (None, 0):
             raise
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps([time.monotonic() - began, used]), file=sys.stderr)

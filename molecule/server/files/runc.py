@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls runc for docker in a lab node, which may give no right that it has not itself: no device, no CAP_MKNOD."""
 

@@ -11,11 +11,11 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
-from ansible_collections.greenlab.cluster.plugins.modules import gmt_build
+from ansible_collections.greenlab.cluster.plugins.modules import gmt_build, gmt_build_info
 
 HOLDS_SQL = Path(__file__).resolve().parents[4] / "roles/jobs_db/files/holds.sql"
 ONE = {"id": 1, "parts": {"gmt_release": "aa", "collection": "bb"}}
-TWO = {"id": 2, "parts": {"gmt_release": "cc"}, "message": "changed gmt_release"}
+TWO = {"id": 2, "parts": {"gmt_release": "cc"}, "changelog": "changed gmt_release"}
 
 
 @pytest.fixture
@@ -26,12 +26,14 @@ def db(postgres: Any, any_jobs_db: Any) -> Any:
 
 
 def run(db: Any, *machines: dict[str, Any], state: str = "done", check: bool = False) -> dict[str, Any]:
-    options = {"machines": list(machines)} if machines else {}
-    return gmt_build.run(db.options(gmt_build.argument_spec(), state=state, **options), check_mode=check)
+    options = db.options(gmt_build.argument_spec(), state=state, machines=list(machines))
+    return gmt_build.run(options, check_mode=check)
 
 
 def parts(db: Any) -> dict[int, Any]:
-    return {row["id"]: row["parts"] for row in run(db, state="info")["machines"]}
+    return {
+        row["id"]: row["parts"] for row in gmt_build_info.run(db.options(gmt_build_info.argument_spec()))["machines"]
+    }
 
 
 def test_what_is_done_is_remembered(db: Any) -> None:
@@ -66,7 +68,7 @@ def test_a_client_is_asked_to_validate_itself_again(db: Any) -> None:
 
 @pytest.mark.parametrize(
     ("machines", "part"),
-    [((), "'machines' is missing"), (({"id": 1},), "Machine 1 has no 'parts'"), ((dict(ONE, message="\0"),), "NUL")],
+    [(({"id": 1},), "Machine 1 has no 'parts'"), ((dict(ONE, changelog="\0"),), "NUL")],
 )
 def test_bad_input_is_refused(db: Any, machines: Any, part: str) -> None:
     with pytest.raises(_jobs_db.JobsDBError, match=part):
@@ -81,4 +83,4 @@ def test_main_prints_the_result_or_the_error(db: Any, capsys: Any) -> None:
         return json.loads(capsys.readouterr().out)
 
     assert call(state="done", machines=[ONE])["machines"][0]["parts"] == ONE["parts"]
-    assert "'machines' is missing" in call(state="done")["msg"]
+    assert "has no 'parts'" in call(state="done", machines=[{"id": 1}])["msg"]

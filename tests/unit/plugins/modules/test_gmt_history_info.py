@@ -60,7 +60,7 @@ def machines(any_jobs_db: Any) -> Any:
 def close_to(found: list[tuple[int, str]], wanted: list[tuple[int, str]]) -> bool:
     """Compare, and forgive the seconds that the test itself takes."""
     return [state for _age, state in found] == [state for _age, state in wanted] and all(
-        -1 <= age - expected < 20 for (age, _), (expected, _) in zip(found, wanted)
+        -1 <= age - expected < 20 for (age, _state), (expected, _wanted) in zip(found, wanted)
     )
 
 

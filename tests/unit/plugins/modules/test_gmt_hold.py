@@ -14,7 +14,12 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
-from ansible_collections.greenlab.cluster.plugins.modules import gmt_hold, gmt_machine, gmt_machine_info
+from ansible_collections.greenlab.cluster.plugins.modules import (
+    gmt_hold,
+    gmt_hold_info,
+    gmt_machine,
+    gmt_machine_info,
+)
 
 HOLDS_SQL = Path(__file__).resolve().parents[4] / "roles/jobs_db/files/holds.sql"
 
@@ -62,12 +67,13 @@ class Cluster:
         ]
 
     def run(self, check: bool = False, **options: Any) -> dict[str, Any]:
-        options = {"settle": 0, **options}
-        if options.get("state", "held") != "info":
-            options = {"owner": "ada@office", **options}
+        options = {"settle": 0, "owner": "ada@office", **options}
         if options.get("state", "held") == "held":
             options = {"ids": [1], "reason": "new fan", **options}
         return gmt_hold.run(self.db.options(gmt_hold.argument_spec(), **options), check_mode=check)
+
+    def held(self) -> list[dict[str, Any]]:
+        return gmt_hold_info.run(self.db.options(gmt_hold_info.argument_spec()))["machines"]
 
     def check_and_run(self, **options: Any) -> dict[str, Any]:
         """Run in check mode and for real, then again; check mode must tell the same and write nothing."""
@@ -130,7 +136,7 @@ def test_a_job_that_comes_during_the_hold_is_paused_too(any_cluster: Cluster) ->
     any_cluster.run()
     late = any_cluster.add()
     assert any_cluster.states() == {late: "PAUSED"}
-    assert any_cluster.run(state="info")["machines"][0]["jobs"] == [late]
+    assert any_cluster.held()[0]["jobs"] == [late]
     any_cluster.run(state="released")
     assert any_cluster.states() == {late: "WAITING"}
     later = any_cluster.add()
@@ -210,10 +216,10 @@ def test_the_second_operator_is_told_who_holds_it(cluster: Cluster) -> None:
 def test_a_dead_operators_holds_are_shown_and_released(cluster: Cluster) -> None:
     jobs = [cluster.add(1), cluster.add(2)]
     cluster.run(ids=[1, 2])
-    assert [row["id"] for row in cluster.run(state="info")["machines"]] == [1, 2]
+    assert [row["id"] for row in cluster.held()] == [1, 2]
     assert cluster.run(state="released", owner="bob@home")["changed_ids"] == []
     assert cluster.run(state="released", owner=None, force=True)["changed_ids"] == [1, 2]
-    assert cluster.run(state="info")["machines"] == []
+    assert cluster.held() == []
     assert cluster.states() == dict.fromkeys(jobs, "WAITING")
 
 
@@ -221,7 +227,7 @@ def test_release_without_ids_releases_the_owners_own(cluster: Cluster) -> None:
     cluster.run(ids=[1])
     cluster.run(ids=[2], owner="bob@home")
     assert cluster.run(state="released")["changed_ids"] == [1]
-    assert [row["owner"] for row in cluster.run(state="info")["machines"]] == ["bob@home"]
+    assert [row["owner"] for row in cluster.held()] == ["bob@home"]
 
 
 def test_a_job_for_any_machine_waits_for_the_last_release(lay: Any, old_jobs_db: Any) -> None:
@@ -320,7 +326,7 @@ def test_two_operators_at_once_one_gets_it(cluster: Cluster, in_threads: Any) ->
     errors = [result for result in results if isinstance(result, Exception)]
     assert len(errors) == 1
     assert "is held by" in str(errors[0])
-    assert len({row["owner"] for row in cluster.run(state="info")["machines"]}) == 1
+    assert len({row["owner"] for row in cluster.held()}) == 1
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
@@ -346,9 +352,9 @@ def test_bad_input_is_refused_with_a_remedy(cluster: Cluster, options: dict[str,
 
 
 def test_a_jobs_db_without_the_table_names_the_role(jobs_db: Any) -> None:
-    params = jobs_db.options(gmt_hold.argument_spec(), state="info")
+    params = jobs_db.options(gmt_hold_info.argument_spec(), ids=[1])
     with pytest.raises(_jobs_db.JobsDBError, match="has no table greenlab.holds"):
-        gmt_hold.run(params)
+        gmt_hold_info.run(params)
 
 
 def test_machine_info_tells_who_holds_it(cluster: Cluster) -> None:
@@ -387,5 +393,5 @@ def test_main_prints_the_result_or_the_error(cluster: Cluster, capsys: Any) -> N
 
     result = call(ids=[1], owner="ada@office", reason="new fan", settle=0, _ansible_diff=True)
     assert (result["changed"], result["diff"]["before"]["holds"][0]["owner"]) == (True, None)
-    assert "diff" not in call(state="info")
+    assert "diff" not in call(ids=[1], owner="ada@office", reason="new fan", settle=0)
     assert "is held by ada@office" in call(ids=[1], owner="bob@home", reason="x")["msg"]

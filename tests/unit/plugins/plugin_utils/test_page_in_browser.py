@@ -167,11 +167,11 @@ def test_axes_bars_and_texts_are_where_they_belong(look: Callable[..., dict[str,
     shown = [label for label in found["timeLabels"] if label["shown"]]
     days = ["Mon\n16 Nov", "Tue\n17 Nov", "Wed\n18 Nov", "Thu\n19 Nov", "Fri\n20 Nov", "Sat\n21 Nov"]
     assert [label["text"] for label in shown] == days[:: 1 if width > 640 else 2]
-    bar = found["bars"][0]
+    strip = found["bars"][0]
     for label in found["timeLabels"]:
         if label["shown"]:
             hours = 21 + 24 * days.index(label["text"])
-            assert label["left"] == near(bar["left"] + bar["width"] * hours / 168)
+            assert label["left"] == near(strip["left"] + strip["width"] * hours / 168)
     assert_apart(found["timeLabels"])
     assert_apart(found["energyLabels"])
     assert all(label["right"] <= width for label in found["timeLabels"] + found["energyLabels"] if label["shown"])
@@ -182,9 +182,9 @@ def test_axes_bars_and_texts_are_where_they_belong(look: Callable[..., dict[str,
     # The first machine's bar: each state where it was in time.
     parts = {part["class"]: part for part in found["firstBar"]}
     assert set(parts) == {"preparing", "measuring", "failed", "asleep"}
-    assert parts["measuring"]["left"] == near(bar["left"] + bar["width"] / 7)
-    assert parts["measuring"]["right"] == near(bar["left"] + bar["width"] * 2 / 7)
-    assert parts["asleep"]["right"] == near(bar["right"])
+    assert parts["measuring"]["left"] == near(strip["left"] + strip["width"] / 7)
+    assert parts["measuring"]["right"] == near(strip["left"] + strip["width"] * 2 / 7)
+    assert parts["asleep"]["right"] == near(strip["right"])
     strokes = {name: part["stroke"] for name, part in parts.items()}
     assert strokes["measuring"] == strokes["preparing"] == "rgb(0, 114, 178)"  # told apart by height
     assert len(set(strokes.values())) == 3
@@ -192,7 +192,7 @@ def test_axes_bars_and_texts_are_where_they_belong(look: Callable[..., dict[str,
     # Rows: as wide as the page, one below the other, name and bar side by side or one above the other.
     assert len(found["rows"]) == 12
     assert all(upper["bottom"] <= lower["top"] + 1 for upper, lower in zip(found["rows"], found["rows"][1:]))
-    assert bar["width"] > (900 if width > 640 else 300)
+    assert strip["width"] > (900 if width > 640 else 300)
     assert found["rows"][0]["text"].split() == ["machine1", "asleep", "since", "17", "Nov", "03:31"]
 
     # The energy plot: a mark of the scale is as high as its value, and the values are readable.

@@ -182,7 +182,7 @@ def test_a_cut_before_the_commit_changes_nothing_and_counts_once(machine, boot, 
 
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Connection, "commit", cut)
-        for _ in range(5):
+        for _try in range(5):
             with pytest.raises(KeyboardInterrupt):
                 boot()
     assert state_of(machine.db, job) == "RUNNING"

@@ -72,7 +72,7 @@ class FakeWorld(control.World):
 
     def act(self, machine: dict[str, Any], name: str, verb: str, options: dict[str, Any]) -> None:
         self.done.append((self.clock, machine["name"], name, verb))
-        if self.broken:
+        if isinstance(self.broken, Exception):
             raise self.broken
 
 
@@ -101,7 +101,7 @@ class Cluster:
         return [f"{e.get('machine', '')} {e['event']}".strip() for e in self.events()[len(before):]]
 
     def runs(self, times: int) -> list[str]:
-        return [event for _ in range(times) for event in self.run()]
+        return [event for _time in range(times) for event in self.run()]
 
     def events(self) -> list[dict[str, Any]]:
         file = self.folder / "events.jsonl"

@@ -180,6 +180,6 @@ def test_a_window_that_many_machines_share_is_judged_once(server):
     server.status = 500
     problems: list[str] = []
     judged = windows.Windows(0, problems.append)
-    for _ in range(100):
+    for _time in range(100):
         judged.judge([clean(server)], 0)
     assert len(server.requests) == len(problems) == 1
