@@ -47,7 +47,7 @@ class FakeWorld(control.World):
         self.done: list[tuple[float, str, str, str]] = []
         self.asked: list[tuple[str, str]] = []
         self.after: list[tuple[float, Any]] = []
-        self.broken: Exception | None = None
+        self.broken: list[Exception] = []
 
     def now(self) -> float:
         return self.clock
@@ -72,8 +72,8 @@ class FakeWorld(control.World):
 
     def act(self, machine: dict[str, Any], name: str, verb: str, options: dict[str, Any]) -> None:
         self.done.append((self.clock, machine["name"], name, verb))
-        if isinstance(self.broken, Exception):
-            raise self.broken
+        for error in self.broken:
+            raise error
 
 
 class Cluster:

@@ -306,9 +306,9 @@ def test_a_driver_that_may_cycle_power_is_asked_once(cluster, machine, driver):
 @pytest.mark.parametrize("error", [OSError("no such device"), drivers.DriverError("status 1"), KeyError("host")])
 def test_a_driver_that_fails_is_an_event_and_is_tried_again(cluster, error):
     c = cluster()
-    c.world.broken = error
+    c.world.broken = [error]
     assert c.run(machine1=ONE).count("machine1 error") == 3
-    c.world.broken = None
+    c.world.broken = []
     c.world.up.add("machine1")
     assert c.run() == ["machine1 woken"]
 
