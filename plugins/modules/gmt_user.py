@@ -121,6 +121,8 @@ EXAMPLES = r"""
         token: "{{ vault_gmt_tokens.ada }}"
         machines: [1, 2]
         routes:
+          - /v1/user/settings  # the dashboard logs in by it
+          - /v1/cluster/status
           - /v1/machines
           - /v1/runs/add
           - /v1/job
