@@ -19,7 +19,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +32,11 @@ ENV = {
     **os.environ,
     "PATH": f"{BIN}:{os.environ['PATH']}",
     "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
-    "GREENLAB_LAB": LAB,
     "MOLECULE_PROJECT_DIRECTORY": str(CHECKOUT),
     "MOLECULE_GLOB": "molecule/*/molecule.yml",
-    "MOLECULE_EPHEMERAL_DIRECTORY": str(CHECKOUT / f".lab/{LAB}/molecule"),
 }
+# Scenarios that are told side by side, each row on nodes of its own; in a row, one may use what an earlier one built.
+CHAINS = [["cluster", "errors", "hold"], ["server", "seed", "jobs_db", "lab"]]
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -97,6 +97,7 @@ class Step:
     command: list[str]
     count: Callable[[int, str], Count] = count_check
     shows: str = ""  # begin of lines to print as they come
+    lab: str = LAB  # whose nodes it uses
     then: Step | None = None  # needs what this one leaves
 
     def run(self) -> None:
@@ -108,7 +109,11 @@ class Step:
             process = subprocess.Popen(
                 self.command,
                 cwd=CHECKOUT,
-                env=ENV,
+                env={
+                    **ENV,
+                    "GREENLAB_LAB": self.lab,
+                    "MOLECULE_EPHEMERAL_DIRECTORY": str(CHECKOUT / f".lab/{self.lab}/molecule"),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -144,9 +149,23 @@ def tracked(*patterns: str) -> list[str]:
     return [name for name in names if (CHECKOUT / name).is_file()]
 
 
-def steps(scenarios: Iterable[str]) -> dict[str, list[Step]]:
+def chains(scenarios: list[str]) -> list[list[str]]:
+    """Return rows of scenarios: those given in one row, else all."""
+    there = {path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml")} - {"default"}
+    if there != {name for chain in CHAINS for name in chain}:
+        sys.exit(f"CHAINS in tests/run.py and the scenarios in molecule/ differ: {', '.join(sorted(there))}")
+    return [scenarios] if scenarios else CHAINS
+
+
+def stories(number: int, chain: list[str]) -> Step:
+    """Return the step that tells the stories of some scenarios, on nodes of its own."""
+    command = ["molecule", "test", "--no-command-borders", *(f"--scenario-name={name}" for name in chain)]
+    lab = LAB if number == 1 else f"{LAB}-{number}"
+    return Step(f"stories-{number}", command, count_stories, shows="TASK [Story: ", lab=lab)
+
+
+def steps(scenarios: list[str]) -> dict[str, list[Step]]:
     """Return all steps, by the group that they belong to; the slow ones first."""
-    chosen = [f"--scenario-name={name}" for name in scenarios] or ["--all"]
     coverage = Step("coverage", ["sh", "-c", "coverage combine --quiet && coverage report"], count_coverage)
     unit = ["sh", "-c", "coverage erase && exec coverage run -m pytest --color=no"]
     return {
@@ -164,13 +183,10 @@ def steps(scenarios: Iterable[str]) -> dict[str, list[Step]]:
         ],
         "sanity": [Step("sanity", ["tests/sanity.sh"])],
         "tarball-test": [Step("tarball", [sys.executable, "tests/tarball.py"])],
+        # The first lab prepares this computer and makes the image for all.
         "molecule": [
-            Step(
-                "molecule",
-                ["molecule", "test", "--no-command-borders", *chosen],
-                count_stories,
-                shows="TASK [Story: ",
-            )
+            Step("nodes", ["ansible-playbook", "--inventory=inventories/lab", "tests/lab/create.yml"]),
+            *(stories(number, chain) for number, chain in enumerate(chains(scenarios), start=1)),
         ],
     }
 
@@ -191,11 +207,14 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
 
     started = time.monotonic()
+    on_nodes = [step for step in groups["molecule"] if step.name in chosen]
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
-        list(pool.map(Step.run, [step for step in chosen.values() if step.name != "molecule"]))
-    if "molecule" in chosen:
-        print("Telling the stories on nodes, which takes some minutes", flush=True)
-        chosen["molecule"].run()
+        list(pool.map(Step.run, [step for step in chosen.values() if step not in on_nodes]))
+    if on_nodes:
+        print("Telling the stories on nodes, which takes many minutes", flush=True)
+        on_nodes[0].run()
+        with ThreadPoolExecutor(max_workers=len(on_nodes)) as pool:
+            list(pool.map(Step.run, on_nodes[1:]))
 
     passed = sum(count.passed for count in RESULTS.values())
     failed = sum(count.failed for count in RESULTS.values())
