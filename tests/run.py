@@ -18,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,8 @@ ENV = {
 }
 # Scenarios that are told side by side, each row on nodes of its own; in a row, one may use what an earlier one built.
 CHAINS = [["cluster", "errors", "hold"], ["server", "seed", "jobs_db", "lab"]]
+LIMIT = 75 * 60  # seconds; what has not ended by then hangs
+STARTED, STARTED_AT = time.monotonic(), time.time()
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -125,11 +128,12 @@ class Step:
                 file.write(line)
                 lines.append(line)
                 if self.shows and line.startswith(self.shows):
-                    print("   ", line[len("TASK [") :].rstrip(" *\n").removesuffix("]"), flush=True)
+                    print(clock(), line[len("TASK [") :].rstrip(" *\n").removesuffix("]"), flush=True)
         status = process.wait()
         done = self.count(status, "".join(lines))
         RESULTS[self.name] = done
-        line = f"{'ok    ' if not done.failed else 'FAILED'} {self.name:13} {time.monotonic() - started:6.1f} s"
+        word = "FAILED" if done.failed else "ok    "
+        line = f"{clock()} {word} {self.name:13} {time.monotonic() - started:6.1f} s"
         figures = f"{done.passed} passed" if done.passed > 1 else ""
         section = "  ".join(part for part in (line, figures, done.note) if part)
         if done.failed:
@@ -140,6 +144,21 @@ class Step:
 
 
 RESULTS: dict[str, Count] = {}
+
+
+def clock() -> str:
+    """Return how long all this has been going on, in minutes and seconds."""
+    minutes, seconds = divmod(int(time.monotonic() - STARTED), 60)
+    return f"{minutes:3}:{seconds:02}"
+
+
+def give_up() -> None:
+    """Show where every step stands that has not come to its end, and stop without waiting for any."""
+    for log in sorted(LOGS.glob("*.log")):
+        if log.stem not in RESULTS and log.stat().st_mtime > STARTED_AT:
+            print(f"{clock()} UNFINISHED {log.stem}\n{''.join(log.read_text().splitlines(keepends=True)[-100:])}")
+    print(f"Gave up after {LIMIT // 60} minutes", flush=True)
+    os._exit(1)
 
 
 def tracked(*patterns: str) -> list[str]:
@@ -205,8 +224,10 @@ def main() -> None:
         parser.error(f"no check {', '.join(sorted(unknown))}; there are {', '.join(by_name)}")
     chosen = {step.name: step for name in args.names for step in by_name[name]}
     LOGS.mkdir(parents=True, exist_ok=True)
+    watch = threading.Timer(LIMIT, give_up)
+    watch.daemon = True
+    watch.start()
 
-    started = time.monotonic()
     on_nodes = [step for step in groups["molecule"] if step.name in chosen]
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
         list(pool.map(Step.run, [step for step in chosen.values() if step not in on_nodes]))
@@ -220,7 +241,7 @@ def main() -> None:
     failed = sum(count.failed for count in RESULTS.values())
     if failed:
         print("Failed:", ", ".join(name for name, count in RESULTS.items() if count.failed))
-    print(f"Took {time.monotonic() - started:.0f} s")
+    print(f"Took {time.monotonic() - STARTED:.0f} s")
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
 
