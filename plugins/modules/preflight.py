@@ -31,6 +31,8 @@ options:
       - The keys of a group, all of them optional, are the following.
       - V(min_hosts) and V(max_hosts) (integers) bound the number of hosts. A group that the inventory does not have
         counts 0 hosts. The defaults are 0 and no bound.
+      - V(needed_by) (list of strings) names groups; V(min_hosts) holds only if one of them has hosts.
+      - V(apart_from) (dictionary) names groups that may have no host of this one, each with the reason.
       - V(roles) (list of strings) names roles whose C(meta/argument_specs.yml), entry point C(main), the variables must
         fit. Type, choices, elements and suboptions of each option that is set are checked as Ansible does when it calls
         the role. An option that is C(required) there must be set.
@@ -40,15 +42,21 @@ options:
       - V(exclusive) (list of lists of strings) names variables of which at most one may be set on a host.
         V(false), V(none), empty text and words such as V(no) count as not set.
       - V(values) (dictionary) has rules by name of the variable. A variable that is not set passes all of them.
-      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line), V(matches), V(remedy) and V(unique).
+      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line), V(matches), V(inside), V(one_of),
+        V(remedy) and V(unique).
       - With V(type=int) the value must be a whole number, a boolean or a number in quotes is an error.
         V(min) and V(max) bound it.
       - With V(type=str) the value must be text.
       - With V(type=mac) the value must be the MAC address of a network card,
         see P(greenlab.cluster.mac_address#filter).
+      - With V(type=address) the value must be an IPv4 address. V(inside) names a variable of the same host with the
+        network that it must be of.
+      - With V(type=networks) the value must be a list of IPv4 addresses and networks, none wider than /8.
+      - With V(one_of), a list of names of variables, the value must be that of one of them.
       - With V(not_empty=true) the value must not be V(none), empty or white space.
       - With V(single_line=true) it must not have a line break or another control character in it.
-      - With V(matches), a regular expression of Python, the whole value must match it. The error ends with V(remedy).
+      - With V(matches), a regular expression of Python, the whole value must match it.
+      - V(remedy) is the end of errors about V(min), V(max), V(matches), V(inside) and V(one_of).
       - With V(unique=true) no two hosts of the group may have the same value. Numbers are compared by value,
         MAC addresses in their normal form, other text without regard to case and to white space around it.
     type: dict

@@ -24,6 +24,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
 from yaml import YAMLError
 
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _networks
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._mac import normalise_mac
 
 HIDDEN = "(hidden)"
@@ -42,22 +43,26 @@ _TYPE_IN_WORDS = {
 }
 
 _GROUP_SPEC: dict[str, t.Any] = {
+    "apart_from": {"type": "dict", "default": {}},
     "exclusive": {"type": "list", "elements": "list", "default": []},
     "max_hosts": {"type": "int"},
     "min_hosts": {"type": "int", "default": 0},
+    "needed_by": {"type": "list", "elements": "str", "default": []},
     "provided": {"type": "list", "elements": "str", "default": []},
     "required": {"type": "list", "elements": "str", "default": []},
     "roles": {"type": "list", "elements": "str", "default": []},
     "values": {"type": "dict", "default": {}},
 }
 _RULE_SPEC: dict[str, t.Any] = {
+    "inside": {"type": "str"},
     "max": {"type": "int"},
     "min": {"type": "int"},
     "matches": {"type": "str"},
     "not_empty": {"type": "bool", "default": False},
+    "one_of": {"type": "list", "elements": "str", "default": []},
     "remedy": {"type": "str", "default": ""},
     "single_line": {"type": "bool", "default": False},
-    "type": {"type": "str", "choices": ["int", "mac", "str"]},
+    "type": {"type": "str", "choices": ["address", "int", "mac", "networks", "str"]},
     "unique": {"type": "bool", "default": False},
 }
 
@@ -136,6 +141,8 @@ class Rule:
     unique: bool
     matches: str | None = None
     remedy: str = ""
+    inside: str | None = None  # variable with the network that the address is of
+    one_of: Sequence[str] = ()  # variables, of which one has the same value
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,8 @@ class Group:
     provided: frozenset[str]
     rules: Mapping[str, Rule]
     exclusive: Sequence[Sequence[str]]
+    apart_from: Mapping[str, str] = field(default_factory=dict)  # why, by group
+    needed_by: Sequence[str] = ()
 
     @property
     def names(self) -> set[str]:
@@ -173,8 +182,19 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
             r = _validated(rule or {}, _RULE_SPEC, f"groups.{name}.values.{variable}")
             if (r["min"], r["max"]) != (None, None) and r["type"] != "int":
                 raise BadRequest(f"groups.{name}.values.{variable}: min and max need type: int.")
+            if r["inside"] and r["type"] != "address":
+                raise BadRequest(f"groups.{name}.values.{variable}: inside needs type: address.")
             rules[str(variable)] = Rule(
-                r["type"], r["min"], r["max"], r["not_empty"], r["single_line"], r["unique"], r["matches"], r["remedy"]
+                kind=r["type"],
+                minimum=r["min"],
+                maximum=r["max"],
+                not_empty=r["not_empty"],
+                single_line=r["single_line"],
+                unique=r["unique"],
+                matches=r["matches"],
+                remedy=r["remedy"],
+                inside=r["inside"],
+                one_of=r["one_of"],
             )
         parsed.append(
             Group(
@@ -186,6 +206,8 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
                 provided=frozenset(asked["provided"]),
                 rules=rules,
                 exclusive=[[str(n) for n in names] for names in asked["exclusive"]],
+                apart_from=asked["apart_from"],
+                needed_by=asked["needed_by"],
             )
         )
     return parsed
@@ -274,6 +296,9 @@ def show(value: t.Any, hidden: bool) -> str:
 # --- the checks ------------------------------------------------------------------------------------------------------
 
 
+_READERS: dict[str, Callable[[t.Any], t.Any]] = {"address": _networks.read_address, "mac": normalise_mac}
+
+
 def _is_int(value: t.Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -299,14 +324,16 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  
         if not _is_int(number):
             return f"is not an integer. Give a whole number{_range_in_words(rule)} without quotes."
         if (rule.minimum is not None and number < rule.minimum) or (rule.maximum is not None and number > rule.maximum):
-            return f"is out of range. Give a whole number{_range_in_words(rule)}."
+            return f"is out of range. Give a whole number{_range_in_words(rule)}. {rule.remedy}".strip()
     if rule.kind == "str" and not isinstance(value, str):
         return "is not text. Put quotes around it."
-    if rule.kind == "mac":
+    if rule.kind in _READERS:
         try:
-            normalise_mac(value)
+            _READERS[rule.kind](value)
         except ValueError as error:
             return str(error)
+    if rule.kind == "networks":
+        return _networks.check_allowed(value if isinstance(value, list) else [value])
     if rule.single_line and isinstance(value, str) and _breaks_a_line(value):
         return "has a line break or another control character in it. Write it on one line."
     if rule.matches is not None and not re.fullmatch(rule.matches, str(value)):
@@ -352,6 +379,11 @@ def is_on(value: t.Any) -> bool:
 _Read = Callable[[str], "Value | None"]
 
 
+def _known(value: Value | None) -> t.Any:
+    """Return what a variable is, or nothing where that is not known before the host is contacted."""
+    return None if value is None or value.problem or value.from_facts else value.value
+
+
 class Preflight:
     """Checks hosts one after another and remembers what must be unique over all of them."""
 
@@ -380,7 +412,9 @@ class Preflight:
         """Compare the number of hosts of each group; C(members) maps a group to its hosts."""
         for group in self._groups:
             hosts = members.get(group.name, [])
-            if len(hosts) < group.min_hosts:
+            self._check_apart(group, members)
+            is_needed = not group.needed_by or any(members.get(name) for name in group.needed_by)
+            if is_needed and len(hosts) < group.min_hosts:
                 needed = f"{group.min_hosts} host{'' if group.min_hosts == 1 else 's'}"
                 if group.name in members:
                     text = f"has {len(hosts)} hosts, but needs at least {needed}. Add hosts to the group {group.name}."
@@ -393,6 +427,13 @@ class Preflight:
                     f"has {len(hosts)} hosts ({shorten(hosts)}), but may have at most {group.max_hosts}. "
                     "Take the others out of it.",
                 )
+
+    def _check_apart(self, group: Group, members: Mapping[str, Sequence[str]]) -> None:
+        for other, why in group.apart_from.items():
+            shared = set(members.get(group.name, [])) & set(members.get(other, []))
+            if shared:
+                text = f"and group {other} both have {shorten(shared)}. {why} Take it out of one of them."
+                self.problems.add_group(group.name, " ".join(text.split()))
 
     def check_host(self, host: str, groups: Iterable[str], variables: HostVariables) -> None:
         """Check all variables of one host, a member of C(groups)."""
@@ -473,15 +514,29 @@ class Preflight:
             if name in group.required and is_empty(value.value):
                 refused.add(name)  # reported already
                 continue
-            wrong = check_rule(value.value, rule, value.digits_are_int)
+            wrong = check_rule(value.value, rule, value.digits_are_int) or self._check_others(value, rule, read)
             if wrong:
                 refused.add(name)
-                shown = "" if is_empty(value.value) else f"= {self._show(name, value)} "
-                self.problems.add(host, name, f"{shown}{wrong}")
+                names_it = is_empty(value.value) or rule.kind == "networks"
+                self.problems.add(host, name, wrong if names_it else f"= {self._show(name, value)} {wrong}")
             if rule.unique and not is_empty(value.value):
                 same = self._seen.setdefault((group.name, name), {}).setdefault(identity(value.value, rule), {})
                 same[host] = value
         return refused
+
+    def _check_others(self, value: Value, rule: Rule, read: _Read) -> str:
+        """Return what is wrong with a value beside those of the host's other variables, or an empty string."""
+        network = _known(read(rule.inside)) if rule.inside else None
+        if network is not None:
+            try:
+                around = _networks.read_network(network)
+            except ValueError:
+                return ""  # reported as that variable's
+            if _networks.read_address(value.value) not in around:
+                return f"is outside {rule.inside} = '{around}'. {rule.remedy}".strip()
+        if rule.one_of and value.value not in [_known(read(name)) for name in rule.one_of]:
+            return f"is not {' or '.join(rule.one_of)} of this host. {rule.remedy}".strip()
+        return ""
 
     def _check_roles(self, host: str, group: Group, variables: HostVariables, read: _Read, refused: set[str]) -> None:
         for role in group.roles:

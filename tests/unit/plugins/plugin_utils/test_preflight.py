@@ -475,7 +475,7 @@ def test_one_fault_of_many_hosts_is_one_line(count: int, shown: str) -> None:
         ({"g": []}, "groups.g must be a dictionary"),
         ({"g": {"roles": ["gtm"]}}, "groups.g.roles: there is no role gtm"),
         ({"g": {"roles": ["without_specs"]}}, "there is no role without_specs"),
-        ({"g": {"values": {"x": {"type": "float"}}}}, "groups.g.values.x: .*int, mac, str"),
+        ({"g": {"values": {"x": {"type": "float"}}}}, "groups.g.values.x: .*address, int, mac, networks, str"),
         ({"g": {"values": {"x": {"uniq": True}}}}, "groups.g.values.x: .*uniq"),
         ({"g": {"values": {"x": {"min": 1}}}}, "groups.g.values.x: min and max need type: int"),
         ({"g": {"max_hosts": "many"}}, "groups.g: .*max_hosts"),
@@ -508,3 +508,66 @@ def test_a_repeated_value_is_validated_once(roles: dict[str, _preflight.Role], m
     for i in range(100):
         check.check_host(f"m{i}", ["g"], Host(gmt_machine_id=1, gmt_mode="client"))
     assert len(calls) == 2
+
+
+# --- networks ---
+
+NETWORK = {
+    "address": {"type": "address", "inside": "network", "unique": True, "remedy": "Give it an address of the cluster."},
+    "listen": {"one_of": ["address", "office"], "remedy": "It can only listen on its own."},
+    "allow": {"type": "networks"},
+}
+
+
+def lines_of_network(**variables: t.Any) -> list[str]:
+    given = {"network": "10.168.168.0/24", "address": "10.168.168.11", **variables}
+    return lines_of({"g": {"values": NETWORK}}, {"worker1": given})
+
+
+def test_a_host_of_the_network_passes() -> None:
+    assert lines_of_network(listen="10.168.168.11", allow=["10.168.168.0/24", "10.168.168.1"]) == []
+    assert lines_of_network(listen="192.0.2.1", office="192.0.2.1") == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"address": "10.9.9.9"}, "address = '10.9.9.9' is outside network = '10.168.168.0/24'. "
+         "Give it an address of the cluster."),
+        ({"address": "worker1"}, "address = 'worker1' is no IPv4 address. Write one such as 10.168.168.11, "
+         "without a prefix."),
+        ({"listen": "10.168.168.12"}, "listen = '10.168.168.12' is not address or office of this host. "
+         "It can only listen on its own."),
+        ({"allow": ["10.168.168.0/24", "0.0.0.0/0"]}, "allow has '0.0.0.0/0', so that half the Internet or more could "
+         "run programs here. Name the cluster's own network, such as 10.168.168.0/24."),
+        ({"allow": ["10.168.168.1/24"]}, "allow has '10.168.168.1/24', which is the address of a host, not of a "
+         "network. Write 10.168.168.0/24."),
+        ({"allow": ["lan"]}, "allow has 'lan', which is no IPv4 network. Write one such as 10.168.168.0/24."),
+    ],
+)  # fmt: skip
+def test_a_host_that_does_not_fit_its_network(variables: dict[str, t.Any], line: str) -> None:
+    assert lines_of_network(**variables) == [f"worker1: {line}"]
+
+
+def test_a_remedy_follows_a_number_out_of_range() -> None:
+    rule = {"type": "int", "min": 1, "remedy": "A dead worker would be asked for ever."}
+    assert lines_of_values(rule, 0) == [
+        "m1: x = 0 is out of range. Give a whole number of at least 1. A dead worker would be asked for ever."
+    ]
+
+
+def test_a_host_of_two_groups_that_must_be_apart() -> None:
+    groups = {"compile": {"apart_from": {"machines": "Who compiles for others cannot measure."}}}
+    members = {"compile": ["a", "b"], "machines": ["b", "c"]}
+    assert lines_of(groups, {}, members=members) == [
+        "group compile and group machines both have b. Who compiles for others cannot measure. "
+        "Take it out of one of them."
+    ]
+    assert lines_of(groups, {}, members={"compile": ["a"], "machines": ["b"]}) == []
+
+
+def test_a_group_may_be_needed_by_others_only() -> None:
+    groups = {"jobs_db": {"min_hosts": 1, "needed_by": ["machines"]}}
+    assert lines_of(groups, {}, members={"compile": ["a"]}) == []
+    (line,) = lines_of(groups, {}, members={"machines": ["a"]})
+    assert line.startswith("group jobs_db is missing.")
