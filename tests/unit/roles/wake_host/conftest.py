@@ -16,7 +16,7 @@ import pytest
 PROGRAM = Path(__file__).resolve().parents[4] / "roles/wake_host/files/program"
 sys.path.insert(0, str(PROGRAM))
 
-from greenlab_wake import alarm, control, jobs, memory  # noqa: E402
+from greenlab_wake import alarm, control, hand, jobs, memory  # noqa: E402
 
 MACHINE = {
     "id": 1, "name": "machine1", "description": "Machine 1", "mac": "02:00:00:00:00:01", "address": "192.0.2.1",
@@ -42,24 +42,33 @@ class FakeWorld(control.World):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self.clock = 1_700_000_000.0
+        self.slept = 0.0
         self.queue: Any = {}
         self.up: set[str] = set()
         self.done: list[tuple[float, str, str, str]] = []
         self.asked: list[tuple[str, str]] = []
         self.after: list[tuple[float, Any]] = []
         self.broken: list[Exception] = []
+        self.others_wait = False
 
     def now(self) -> float:
         return self.clock
 
+    def monotonic(self) -> float:
+        return self.slept
+
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
+        self.slept += seconds
         for event in [event for event in self.after if event[0] <= self.clock]:
             self.after.remove(event)
             event[1]()
 
     def in_seconds(self, seconds: float, what: Any) -> None:
         self.after.append((self.clock + seconds, what))
+
+    def is_to_hand_over(self) -> bool:
+        return self.others_wait
 
     def ask(self) -> jobs.Answers:
         if isinstance(self.queue, Exception):
@@ -80,25 +89,36 @@ class Cluster:
     """Machines of a wake host, from run to run: the state file is written and read between them."""
 
     def __init__(self, folder: Path, machines: list[dict[str, Any]], **settings: Any) -> None:
-        self.config = {**SETTINGS, "machines": machines, **settings}
+        files = {"state_file": str(folder / "state.json"), "lock_file": str(folder / "lock")}
+        self.config = {**SETTINGS, **files, "machines": machines, **settings}
         self.folder = folder
         self.world = FakeWorld(self.config)
         self.messages: list[str] = []
 
-    def run(self, **answers: jobs.Answer) -> list[str]:
+    def run(self, lasts: int = 60, **answers: jobs.Answer) -> list[str]:
         """Do one run and return its events as "machine1 waking"; time passes until the next minute afterwards."""
         if answers:
             self.world.queue = {int(name.removeprefix("machine")): answer for name, answer in answers.items()}
         started = self.world.clock
         state = memory.Memory(str(self.folder / "state.json"), self.world.now())
-        log = memory.Log(str(self.folder / "events.jsonl"), self.world.now, io.StringIO())
-        before = self.events()
-        alarms = alarm.Alarms(self.config["alarm"], state, log)
-        self.known = control.Run(self.config, self.world, state, log, alarms)()
+        before = len(self.events())
+        alarms = alarm.Alarms(self.config["alarm"], state, self.log())
+        self.known = control.Run(self.config, self.world, state, self.log(), alarms)()
         self.messages += alarms.messages
         state.save()
-        self.world.clock = max(self.world.clock, started + 60)
-        return [f"{e.get('machine', '')} {e['event']}".strip() for e in self.events()[len(before):]]
+        self.world.clock = max(self.world.clock, started + lasts)
+        return self.names(before)
+
+    def wake(self, number: int = 1, timeout: int | None = None, **options: Any) -> dict[str, Any]:
+        """Wake a machine by hand; what that does in the world needs no run."""
+        machine = next(m for m in self.config["machines"] if m["id"] == number)
+        return hand.Hand(self.config, self.world, machine, self.log(), timeout)(**options)
+
+    def log(self) -> memory.Log:
+        return memory.Log(str(self.folder / "events.jsonl"), self.world.now, io.StringIO())
+
+    def names(self, since: int = 0) -> list[str]:
+        return [f"{e.get('machine', '')} {e['event']}".strip() for e in self.events()[since:]]
 
     def runs(self, times: int) -> list[str]:
         return [event for _time in range(times) for event in self.run()]

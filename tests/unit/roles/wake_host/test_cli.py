@@ -11,9 +11,12 @@ import re
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from greenlab_wake import memory
 
 PROGRAM = Path(__file__).resolve().parents[4] / "roles/wake_host/files/program"
 FILES = sorted(PROGRAM.rglob("*.py"))
@@ -51,7 +54,7 @@ def program(tmp_path, server, cluster, machine):
         log_file=str(tmp_path / "events.jsonl"), metrics_file=str(tmp_path / "wake.prom"),
     )
 
-    def start(*args, **changes):
+    def start(*args, errors=subprocess.STDOUT, **changes):
         # The default path is root's; a file of the test's own, and no arguments, as the timer starts it.
         (tmp_path / "config.json").write_text(json.dumps({**config, **changes}))
         code = (
@@ -61,7 +64,7 @@ def program(tmp_path, server, cluster, machine):
             f"open({str(tmp_path / 'peak')!r}, 'w').write(open('/proc/self/status').read()); sys.exit(status)"
         )
         command = [PYTHON, "-I", "-S", "-OO", "-X", f"pycache_prefix={tmp_path}/cache", "-c", code, *args]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf8") as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, encoding="utf8") as process:
             output = process.stdout.read()
             _pid, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -140,9 +143,47 @@ def test_two_runs_at_once_are_one(program, server):
     assert server.requests == []
 
 
+def test_who_takes_over_waits_and_is_seen(program, server):
+    server.rows(row(1, 0), row(2, 0))
+    lock = str(program.folder / "lock")
+    with ThreadPoolExecutor() as other:
+        with memory.only_one(lock) as ours:
+            assert ours
+            assert not memory.is_to_hand_over(lock)
+            second = other.submit(program, "--take-over")
+            while not memory.is_to_hand_over(lock):
+                time.sleep(0.01)
+            assert (server.requests, second.done()) == ([], False)
+        assert second.result()[:2] == (0, "")
+    assert len(server.requests) == 1
+    assert not memory.is_to_hand_over(lock)
+
+
+def test_waking_by_hand_is_one_line_of_json_and_an_exit_status(program, server):
+    server.rows(row(1, 0), row(2, 0))
+    awake = {"machine": "machine2", "was": "awake", "awake": True, "seconds": 0.0, "by": "tcp"}
+    status, output, _cpu = program("--wake", "2", errors=subprocess.DEVNULL)
+    assert (status, {**json.loads(output), "seconds": 0.0}) == (0, awake)
+    options = {"tcp_port": 1, "retries": [0, 1]}
+    status, output, _cpu = program("--wake", "machine2", "--timeout", "2", errors=subprocess.DEVNULL, **options)
+    result = json.loads(output)
+    assert (status, result["was"], result["awake"], 2 <= result["seconds"] < 6) == (1, "asleep", False, True), result
+    events = [json.loads(line)["event"] for line in (program.folder / "events.jsonl").read_text().splitlines()]
+    assert (events[0], events[-1]) == ("waking", "failed")
+
+
+def test_a_dry_run_by_hand_says_what_it_would_do(program, server):
+    server.rows(row(1, 0), row(2, 0))
+    status, output, _cpu = program("--wake", "machine2", "--dry-run", tcp_port=1, errors=subprocess.DEVNULL)
+    assert (status, json.loads(output)["why"]) == (0, "it would be woken by magic_packet")
+    assert not (program.folder / "events.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "changes", "says"),
     [
+        (["--wake", "nobody"], {}, "no machine 'nobody'; there are machine1, machine2"),
+        (["--wake", "machine1", "--timeout", "0"], {}, "argument --timeout: invalid positive value: '0'"),
         (["--explain", "nobody"], {}, "no machine 'nobody'; there are machine1, machine2"),
         (["--config", "/nowhere"], {}, "No such file or directory: '/nowhere'"),
         ([], {"machines": [{"name": "m", "driver": "magic", "cycle_driver": ""}]}, "machine m: no driver 'magic'"),

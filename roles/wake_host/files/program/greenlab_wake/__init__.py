@@ -5,6 +5,7 @@
 
 cli      reads the configuration, starts a run
 control  one run: who is woken, who is not and why, and whether it worked
+hand     an operator's wake of one machine
 jobs     asks the API or the jobs DB what is waiting
 windows  when a machine may be woken (sun: the sun's place in the sky)
 drivers  how a machine is switched on (packet: wake-on-LAN); web: HTTP for all of them

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import typing as t
 
 from . import drivers, jobs, probe
 from .alarm import Alarms
-from .memory import Log, Memory, Record
+from .memory import Log, Memory, Record, is_by_hand, is_to_hand_over, only_one
 from .windows import Windows
 
 DAY = 86400
@@ -29,6 +30,7 @@ class World:
     """All that a run does to the world outside; tests have another one."""
 
     now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
 
     def __init__(self, config: dict[str, t.Any]) -> None:
@@ -52,11 +54,37 @@ class World:
             raise drivers.DriverError(f"driver {name} cannot cycle power")
         action(machine, options)
 
+    def is_to_hand_over(self) -> bool:
+        """Tell whether another run waits for this one to end."""
+        return is_to_hand_over(self.config["lock_file"])
+
 
 def set_state(record: Record, state: str, now: float) -> None:
     """Note a machine's state."""
     if record["state"] != state:
         record.update(state=state, since=now)
+
+
+def act(world: World, log: Log, machine: Machine, verb: str) -> str:
+    """Have a machine's driver do something; what goes wrong is an event, and returned. The next try may be better."""
+    driver, options = ("driver", "driver_options") if verb == "on" else ("cycle_driver", "cycle_options")
+    name = machine[driver]
+    try:
+        world.act(machine, name, verb, machine[options])
+    except (drivers.DriverError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+        text = f"driver {name}: {error!r}"
+        log("error", machine, text=text)
+        return text
+    return ""
+
+
+def is_due(driver: str, sent: int, age: float, retries: list[int]) -> bool:
+    """Tell whether it is time for the next packet: first as configured, then at doubled times."""
+    if sent and not drivers.DRIVERS[driver].repeats:
+        return False
+    if sent < len(retries):
+        return age >= retries[sent]
+    return age >= max(retries[-1], TICK) * 2 ** (sent - len(retries) + 1)
 
 
 class Run:
@@ -121,6 +149,8 @@ class Run:
         moved = self.row_moved(record, answer, now)
         if (moved or answer.running) and record["state"] != "awake":
             self.woken(machine, record, "row", now)
+        if self.is_left_to_others(machine, record, now):
+            return False
         if not answer.waiting:
             self.nothing_to_do(machine, record, answer, now)
             return False
@@ -132,6 +162,16 @@ class Run:
             self.log("held", machine, why=why)
         record["held"] = kind
         return not kind and record["state"] != "waking"
+
+    def is_left_to_others(self, machine: Machine, record: Record, now: float) -> bool:
+        """Tell whether somebody wakes the machine by hand; end that when it was cut off."""
+        if record["state"] != "waking" or not record.get("by_hand"):
+            return False
+        if is_by_hand(record, now):
+            return True
+        self.log("cancelled", machine, why="who woke it by hand was cut off")
+        set_state(record, "unknown", now)
+        return False
 
     def row_moved(self, record: Record, answer: jobs.Answer, now: float) -> bool:
         """Tell whether the client has written something since the last look.
@@ -172,6 +212,7 @@ class Run:
         is_open, window = self.windows.judge(machine["windows"], record["waiting_since"])
         wakes = record["wakes"] = [at for at in record["wakes"] if now - at < DAY]
         rules = (
+            (is_by_hand(record, now), "by hand", "somebody wakes it by hand"),
             (machine["excluded"], "excluded", "excluded in the inventory"),
             (answer.available is False, "not available", "not available: held or retired"),
             # A status outlives a power cut: one that is too old is not believed.
@@ -230,6 +271,8 @@ class Run:
             waking = [m for m in self.config["machines"] if self.memory.of(m["id"], now)["state"] == "waking"]
             for machine in waking:
                 self.follow(machine, self.memory.of(machine["id"], now))
+                if self.world.is_to_hand_over():
+                    return
             if not self.is_worth_waiting(candidates):
                 return
             self.world.sleep(TICK)
@@ -239,10 +282,10 @@ class Run:
         """Tell whether something is to be done within this run: a quick retry, or a candidate whose turn comes."""
         now = self.world.now()
         patience = self.config["retries"][-1] + ASK_AGAIN
-        if now - self.started >= patience:
+        if now - self.started >= patience or self.world.is_to_hand_over():
             return False  # the next run begins soon
-        waking = [record for record in self.memory.machines.values() if record["state"] == "waking"]
-        if any(now - record["begun"] < patience for record in waking):
+        waking = self.memory.waking(now)
+        if any(now - record["begun"] < patience and not record.get("by_hand") for record in waking):
             return True
         return bool(candidates) and len(waking) < self.config["max_concurrent"]
 
@@ -259,23 +302,31 @@ class Run:
     def begin(self, candidates: list[Machine], now: float) -> list[Machine]:
         """Begin to wake candidates, as far as number and gap allow; return those whose turn has not come."""
         for place, machine in enumerate(candidates):
-            waking = [record for record in self.memory.machines.values() if record["state"] == "waking"]
             now = self.world.now()
-            if len(waking) >= self.config["max_concurrent"] or now - self.memory.last_start < self.config["gap"]:
+            if not self.may_begin(now):
                 return candidates[place:]
             record = self.memory.of(machine["id"], now)
             by = self.sign_of_life(machine, record)
             if by:
                 self.is_up(machine, record, now)
                 continue
-            set_state(record, "waking", now)
-            record.update(begun=now, sent=0, cycled=0)
-            record.pop("up_since", None)
-            record["wakes"].append(now)
-            self.memory.last_start = now
             why = self.windows.judge(machine["windows"], record["waiting_since"])[1]
-            self.log("waking", machine, driver=machine["driver"], waiting=record["waiting"], why=why)
+            self.note_begin(machine, record, now, why)
         return []
+
+    def may_begin(self, now: float) -> bool:
+        """Tell whether one more machine may begin to wake now."""
+        config = self.config
+        return len(self.memory.waking(now)) < config["max_concurrent"] and now - self.memory.last_start >= config["gap"]
+
+    def note_begin(self, machine: Machine, record: Record, now: float, why: str) -> None:
+        """Note that a machine begins to wake."""
+        set_state(record, "waking", now)
+        record.update(begun=now, sent=0, cycled=0, by_hand=0)
+        record.pop("up_since", None)
+        record["wakes"].append(now)
+        self.memory.last_start = now
+        self.log("waking", machine, driver=machine["driver"], waiting=record.get("waiting", 0), why=why)
 
     def is_up(self, machine: Machine, record: Record, now: float) -> None:
         """Its client has to take the job; raise the alarm when it does not."""
@@ -297,33 +348,20 @@ class Run:
 
     def follow(self, machine: Machine, record: Record) -> None:
         """See whether a machine has woken; ask it again, or give up."""
-        by = self.sign_of_life(machine, record) if record["sent"] else ""
+        by_hand = bool(record.get("by_hand"))
+        by = self.sign_of_life(machine, record) if record["sent"] or by_hand else ""
         now = self.world.now()
         age = now - record["begun"]
         if by:
             self.woken(machine, record, by, now)
+        elif by_hand:
+            return
         elif age >= self.config["timeout"]:
             self.give_up(machine, record, now)
-        elif self.is_due(machine, record, age):
+        elif is_due(machine["driver"], record["sent"], age, self.config["retries"]):
             record["sent"] += 1
-            self.act(machine, machine["driver"], "on", machine["driver_options"])
+            act(self.world, self.log, machine, "on")
             self.log("sent", machine, driver=machine["driver"], number=record["sent"])
-
-    def is_due(self, machine: Machine, record: Record, age: float) -> bool:
-        """Tell whether it is time for the next packet: first as configured, then at doubled times."""
-        sent, retries = record["sent"], self.config["retries"]
-        if sent and not drivers.DRIVERS[machine["driver"]].repeats:
-            return False
-        if sent < len(retries):
-            return bool(age >= retries[sent])
-        return bool(age >= max(retries[-1], TICK) * 2 ** (sent - len(retries) + 1))
-
-    def act(self, machine: Machine, name: str, verb: str, options: Record) -> None:
-        """Have a driver do something; what goes wrong is an event, the next try may be better."""
-        try:
-            self.world.act(machine, name, verb, options)
-        except (drivers.DriverError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-            self.log("error", machine, text=f"driver {name}: {error!r}")
 
     def woken(self, machine: Machine, record: Record, by: str, now: float) -> None:
         """Note that a machine is awake."""
@@ -337,7 +375,7 @@ class Run:
         """Cycle the machine's power once, where that is wanted; else it has failed."""
         if machine["cycle_driver"] and not record["cycled"]:
             record.update(cycled=1, begun=now)
-            self.act(machine, machine["cycle_driver"], "cycle", machine["cycle_options"])
+            act(self.world, self.log, machine, "cycle")
             self.log("cycled", machine, driver=machine["cycle_driver"])
             return
         set_state(record, "failed", now)
@@ -345,6 +383,22 @@ class Run:
         self.log("failed", machine, seconds=seconds, text=f"no sign of life after {record['sent']} tries")
         text = f"{machine['name']} does not wake: no sign of life after {seconds} s and {record['sent']} tries."
         self.alarms.on(f"machine {machine['id']}", text, now)
+
+
+@contextlib.contextmanager
+def alone(config: dict[str, t.Any], world: World, log: Log, take_over: bool = False) -> t.Iterator[Run | None]:
+    """Give a run that no other one disturbs, or None when another one is going on; keep at the end what it noted."""
+    with only_one(config["lock_file"], take_over) as ours:
+        if not ours:
+            yield None
+            return
+        memory = Memory(config["state_file"], world.now())
+        alarms = Alarms(config["alarm"], memory, log)
+        try:
+            yield Run(config, world, memory, log, alarms)
+            alarms.deliver()
+        finally:
+            memory.save()
 
 
 def stamp(at: float) -> str:

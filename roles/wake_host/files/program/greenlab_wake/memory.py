@@ -28,16 +28,37 @@ def write_atomically(path: str, text: str, mode: int) -> None:
     os.replace(partial, path)
 
 
+def _lock(file: t.TextIO) -> bool:
+    """Lock a file, unless somebody has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _next_to(path: str) -> t.TextIO:
+    """Open the file whose lock is held by who waits for the lock of a run."""
+    return open(f"{path}.next", "a", encoding="utf8")
+
+
 @contextlib.contextmanager
-def only_one(path: str) -> t.Iterator[bool]:
-    """Hold the lock of the one run; tell whether we got it."""
+def only_one(path: str, take_over: bool = False) -> t.Iterator[bool]:
+    """Hold the lock of the one run; tell whether we got it. To take over is to wait for it, the holder sees it."""
     with open(path, "a", encoding="utf8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
+        if take_over:
+            with _next_to(path) as place:
+                fcntl.flock(place, fcntl.LOCK_EX)
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield True
+        else:
+            yield _lock(file)
+
+
+def is_to_hand_over(path: str) -> bool:
+    """Tell whether somebody waits to take over."""
+    with _next_to(path) as place:
+        return not _lock(place)
 
 
 def _not_after(value: t.Any, now: float) -> t.Any:
@@ -47,6 +68,11 @@ def _not_after(value: t.Any, now: float) -> t.Any:
     if isinstance(value, list):
         return [_not_after(part, now) for part in value]
     return min(value, now) if isinstance(value, float) else value
+
+
+def is_by_hand(record: Record, now: float) -> bool:
+    """Tell whether somebody wakes this machine by hand, and will say how that ended."""
+    return bool(record["state"] == "waking" and now - record["begun"] < record.get("by_hand", 0))
 
 
 class Memory:
@@ -75,6 +101,11 @@ class Memory:
     def of(self, machine_id: int, now: float) -> Record:
         """Return what is known of a machine, as a dictionary to change."""
         return self.machines.setdefault(str(machine_id), {"state": "unknown", "since": now, "wakes": [], "row_at": now})
+
+    def waking(self, now: float) -> list[Record]:
+        """Return what is known of the machines that are waking, but for wakes by hand that were cut off."""
+        waking = [record for record in self.machines.values() if record["state"] == "waking"]
+        return [record for record in waking if not record.get("by_hand") or is_by_hand(record, now)]
 
     def forget_others(self, ids: t.Iterable[int]) -> None:
         """Drop machines that are in the configuration no more."""
