@@ -26,7 +26,11 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 ROLES = Path(__file__).resolve().parents[1] / "roles"
 
 # Options of a role that only playbooks read.
-READ_BY_PLAYBOOKS = {"gmt": {"gmt_mode"}}
+READ_BY_PLAYBOOKS = {
+    "gmt": {"gmt_mode"},
+    # For the wake host.
+    "wake_target": {f"wake_target_{name}" for name in ("cycle_driver", "cycle_options", "excluded", "windows")},
+}
 
 # Keys whose text is an expression without braces.
 CONDITIONS = {"when", "failed_when", "changed_when", "until", "that", "assert_that"}
