@@ -17,6 +17,7 @@ _ARGUMENTS: dict[str, t.Any] = {
     "roles": {"type": "list", "elements": "str", "required": True},
     "built": {"type": "list", "elements": "dict", "required": True},
     "more": {"type": "dict", "default": {}},
+    "ignore": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -37,7 +38,7 @@ class ActionModule(ActionBase):
         for host in arguments["hosts"]:
             of_host = variables(host)
             number = of_host.read(arguments["id_variable"]) if arguments["id_variable"] in of_host else None
-            parts = _build.parts(of_host, arguments["roles"], arguments["more"].get(host))
+            parts = _build.parts(of_host, arguments["roles"], arguments["more"].get(host), arguments["ignore"])
             plan[host] = {
                 "parts": parts,
                 "changes": _build.changes(parts, built.get(number.value if number else None)),

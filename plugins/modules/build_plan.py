@@ -17,7 +17,7 @@ description:
   - Runs once for all hosts, on the controller, and contacts no host.
   - Values are read as the inventory gives them to the host, C(--extra-vars) among them. Variables that a play sets are
     not seen. A value that comes from facts of the host does not count.
-  - Hashes of variables whose names look like secrets are made with scrypt.
+  - Hashes of variables that come from a vault, or that have a name like a secret's or such a key, are made with scrypt.
 author:
   - greenlab.cluster contributors (@greenlab)
 options:
@@ -44,6 +44,11 @@ options:
     description: What else counts, by host and by name, for example the commit that a branch stands for.
     type: dict
     default: {}
+  ignore:
+    description: Options of the roles that do not count, because they change something on another host only.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.

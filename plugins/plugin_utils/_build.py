@@ -42,8 +42,8 @@ def of_collection(root: Path = COLLECTION_ROOT) -> str:
 
 
 @functools.lru_cache
-def _hash(name: str, value: str) -> str:
-    if is_secret(name):
+def _hash(name: str, value: str, secret: bool = False) -> str:
+    if secret or is_secret(name):
         return hashlib.scrypt(value.encode(), salt=f"greenlab.cluster {name}".encode(), **_SCRYPT).hex()
     return hashlib.sha256(f"{name}\0{value}".encode()).hexdigest()[:32]
 
@@ -56,17 +56,22 @@ def names_of(roles: tuple[str, ...], root: Path = COLLECTION_ROOT) -> frozenset[
 
 
 def parts(
-    variables: HostVariables, roles: t.Iterable[str], more: t.Mapping[str, t.Any] | None = None
+    variables: HostVariables,
+    roles: t.Iterable[str],
+    more: t.Mapping[str, t.Any] | None = None,
+    ignore: t.Iterable[str] = (),
 ) -> dict[str, str]:
     """Return a hash for each variable of the roles that the host has, for what `more` holds, and for the collection.
 
-    What an operator sets at run time (facts) is no part of it, nor what cannot be read: preflight has told of that.
+    What an operator sets at run time (facts) is no part of it, nor what cannot be read: preflight has told of that. Nor
+    is what to `ignore`.
     """
     found = {}
-    for name in sorted(names_of(tuple(roles))):
+    for name in sorted(names_of(tuple(roles)).difference(ignore)):
         value = variables.read(name) if name in variables else None
         if value is not None and not value.from_facts and not value.problem:
-            found[name] = _hash(name, json.dumps(value.value, sort_keys=True, default=str))
+            secret = value.secret or is_secret(name, None, value.value)
+            found[name] = _hash(name, json.dumps(value.value, sort_keys=True, default=str), secret)
     found.update({name: _hash(name, json.dumps(value)) for name, value in (more or {}).items()})
     return {"collection": of_collection(), **found}
 

@@ -29,7 +29,8 @@ from ansible_collections.greenlab.cluster.plugins.plugin_utils._mac import norma
 
 HIDDEN = "(hidden)"
 _SECRET_NAME = re.compile(
-    r"passwor[dt]|passwd|passphrase|token|secret|credential|verifier|(^|_)(pass|keys?)(_|$)|^vault_", re.IGNORECASE
+    r"passwor[dt]|passwd|passphrase|token|secret|credential|verifier|secureon|(^|_)(pass|keys?)(_|$)|^vault_",
+    re.IGNORECASE,
 )
 _LONGEST_SHOWN = 80  # characters of a value in an error
 _HOSTS_SHOWN = 3  # a longer list is cut to its first two

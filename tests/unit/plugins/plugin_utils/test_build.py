@@ -49,14 +49,29 @@ def test_equal_values_of_different_variables_do_not_show():
     assert found["gmt_user"] != found["gmt_group"]
 
 
-def test_a_password_is_as_hard_to_guess_as_scrypt_makes_it(monkeypatch: pytest.MonkeyPatch):
+def test_what_another_host_is_told_does_not_count():
+    host = Inventory({**HOST, "gmt_dir": "/opt/x"})
+    assert _build.parts(host, ["gmt"], ignore=["gmt_dir"]) == of()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gmt_db_password", "another"),
+        ("gmt_config", {"smtp": {"password": "another"}}),
+        ("gmt_config", [{"secureon": "00:11:22:33:44:66"}]),
+        ("gmt_user", Value("another", secret=True)),
+    ],
+)
+def test_a_secret_is_as_hard_to_guess_as_scrypt_makes_it(monkeypatch: pytest.MonkeyPatch, name: str, value: Any):
     asked = []
     real = _build.hashlib.scrypt
     monkeypatch.setattr(
         _build.hashlib, "scrypt", lambda *args, **options: asked.append(options) or real(*args, **options)
     )
-    assert of(gmt_db_password="another")["gmt_db_password"] != of()["gmt_db_password"]
-    assert asked[0]["n"] == 2**14
+    _build._hash.cache_clear()
+    assert of(**{name: value})[name] != of().get(name)
+    assert any(options["n"] == 2**14 and name.encode() in options["salt"] for options in asked)
 
 
 def test_the_collection_counts_by_what_has_an_effect(tmp_path: Path):
