@@ -25,6 +25,7 @@ SHIPPED = (
     "README.md",
     "changelogs/",
     "docs/",
+    "inventories/compile/",
     "inventories/example/",
     "inventories/single/",
     "meta/",
