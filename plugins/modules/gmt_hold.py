@@ -72,8 +72,8 @@ options:
     default: "0"
   settle:
     description:
-      - How many seconds a machine must have been idle without a new status after it was held. A client that had read
-        the queue just before starts its job within this time.
+      - How many seconds on end a machine must have been idle after it was held. A client that had read the queue just
+        before starts its job within this time.
       - Not waited for when no client has ever written a status for the machine.
     type: int
     default: 3
@@ -278,16 +278,16 @@ def _require_machines(connection: Connection, ids: list[int]) -> None:
 def wait_until_idle(params: Mapping[str, t.Any], ids: list[int]) -> None:
     """Return when all are idle and no client can be about to start a job that it read before, or when time is up."""
     started = time.monotonic()
-    seen: dict[int, tuple[t.Any, float]] = {}
+    idle_since: dict[int, float] = {}
     while True:
         now = time.monotonic()
-        settled = 0
-        for row in report(params, lambda connection, schema: read_machines(connection, schema, ids)):
-            status = (row["status_since"], row["last_status"], row["jobs_running"])
-            if row["id"] not in seen or seen[row["id"]][0] != status:
-                seen[row["id"]] = (status, now)
-            quiet_for = now - seen[row["id"]][1]
-            settled += busy_with(row) is None and (row["last_status"] is None or quiet_for >= params["settle"])
+        rows = report(params, lambda connection, schema: read_machines(connection, schema, ids))
+        # A new word of an idle client does not count against it: some write one each few seconds.
+        idle_since = {row["id"]: idle_since.get(row["id"], now) for row in rows if busy_with(row) is None}
+        settled = sum(
+            row["id"] in idle_since and (row["last_status"] is None or now - idle_since[row["id"]] >= params["settle"])
+            for row in rows
+        )
         if settled == len(ids) or now - started > seconds(params["wait"]) + params["settle"]:
             return
         time.sleep(PAUSE_BETWEEN_LOOKS_SECONDS)

@@ -288,6 +288,23 @@ def test_a_client_that_read_the_queue_just_before_is_seen(cluster: Cluster, monk
     assert row["busy_with"] == "a job is RUNNING"
 
 
+def test_clients_that_repeat_that_they_are_idle_are_idle(cluster: Cluster, monkeypatch: Any) -> None:
+    """Old clients write a row each time they look. Nobody waits for a moment in which all of them are silent."""
+    sleep, looks = time.sleep, []
+
+    def both_look_again(_seconds: float) -> None:
+        cluster.status("job_no", machine_id=len(looks) % 2 + 1)
+        looks.append(None)
+        assert len(looks) < 100
+        sleep(0.05)
+
+    both_look_again(0)
+    both_look_again(0)
+    monkeypatch.setattr(gmt_hold.time, "sleep", both_look_again)
+    rows = cluster.run(ids=[1, 2], wait="10", settle=1)["machines"]
+    assert [row["idle"] for row in rows] == [True, True]
+
+
 def test_an_idle_machine_without_a_client_is_not_waited_for(cluster: Cluster, monkeypatch: Any) -> None:
     monkeypatch.setattr(gmt_hold.time, "sleep", lambda _seconds: pytest.fail("waited"))
     assert cluster.run(settle=60)["machines"][0]["idle"]
