@@ -3,9 +3,10 @@
 
     tests/undisturbed.py --jobs 50 --runs 20 --kills 10
 
-machine1 measures one job after the other, while operators run site.yml with a change, hold and release against it. All
-that reaches its network card meanwhile is captured there. Then site.yml is killed at random moments, with its
-connections, and release.yml has to bring everything back. Needs a built lab (GREENLAB_LAB), and to be root.
+machine1 measures one job after the other, while operators run site.yml with a change, hold and release, and upgrade.yml
+with another version against it. All that reaches its network card meanwhile is captured there. Then site.yml is killed
+at random moments, with its connections, and release.yml has to bring everything back. Needs a built lab (GREENLAB_LAB),
+and to be root.
 Prints figures; exit status 1 when a packet came between the start and the end of a job, or a job did not end FINISHED.
 """
 
@@ -27,6 +28,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 LAB = os.environ.get("GREENLAB_LAB") or "demo"
 MACHINE = "machine1"
+OLDER, NEWER = "v4.1", "newer"  # a release of the tool, and a branch of the lab's copy of it
 LONGEST_WAIT = 900  # seconds for all jobs to end, on a computer that does other things as well
 
 # Prints the time of each IP packet that somebody else than the jobs DB sends to this network card.
@@ -132,13 +134,18 @@ def measurements(since: float) -> list[tuple[float, float]]:
 
 
 def disturb(count: int) -> None:
-    """Do what operators do, as often as wanted: changes first, then holds, in turn."""
+    """Do what operators do, as often as wanted, in turn: change, hold, upgrade."""
+    publish = [CHECKOUT / "molecule/hold/publish.sh", CHECKOUT / f".lab/{LAB}/srv/gmt.git", NEWER, "NEWER = True"]
+    subprocess.run(publish, check=True)
     for number in range(count):
-        if number % 2 == 0:
-            run("site", f"--extra-vars=gmt_client_sleep_time={5 + number // 2 % 2}", "--extra-vars=site_wait=10m")
-        else:
+        is_odd = number // 3 % 2
+        if number % 3 == 0:
+            run("site", f"--extra-vars=gmt_client_sleep_time={6 - is_odd}", "--extra-vars=site_wait=10m")
+        elif number % 3 == 1:
             run("hold", "--extra-vars=hold_reason=proof", "--extra-vars=hold_wait=10m")
             run("release")
+        else:
+            run("upgrade", f"--extra-vars=gmt_version={OLDER if is_odd else NEWER}", "--extra-vars=site_wait=10m")
 
 
 def kill_operators(count: int, rng: random.Random) -> None:
