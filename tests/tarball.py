@@ -25,6 +25,7 @@ SHIPPED = (
     "README.md",
     "changelogs/",
     "docs/",
+    "extensions/eda/",
     "inventories/compile/",
     "inventories/example/",
     "inventories/single/",

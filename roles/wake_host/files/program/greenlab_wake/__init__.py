@@ -5,6 +5,7 @@
 
 cli      reads the configuration, starts a run
 control  one run: who is woken, who is not and why, and whether it worked
+listen   starts a run as soon as the jobs DB tells of a job
 hand     an operator's wake of one machine
 jobs     asks the API or the jobs DB what is waiting
 windows  when a machine may be woken (sun: the sun's place in the sky)

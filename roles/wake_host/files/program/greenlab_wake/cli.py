@@ -67,6 +67,7 @@ def parse(argv: list[str]) -> t.Any:
     parser.add_argument("--config", default=CONFIG, metavar="FILE", help=f"configuration ({CONFIG})")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, do and note nothing")
     parser.add_argument("--explain", metavar="MACHINE", help="say why a machine would or would not be woken now")
+    parser.add_argument("--listen", metavar="PROGRAM", help="wait for new jobs in the jobs DB, start PROGRAM for each")
     parser.add_argument("--take-over", action="store_true", help="do not leave it to a run that is going on")
     parser.add_argument("--wake", metavar="MACHINE", help="wake this machine now, whatever windows and holds say")
     parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="how long to try (as configured)")
@@ -100,6 +101,16 @@ def wake(config: dict[str, t.Any], options: t.Any) -> int:
     return 0 if result["awake"] or options.dry_run else ASLEEP
 
 
+def listen(config: dict[str, t.Any], program: str) -> int:
+    """Wait for new jobs for ever."""
+    try:
+        from . import listen as listener  # noqa: PLC0415 the timer's runs need it not
+
+        listener.listen(config["listen"], program)
+    except ImportError as error:
+        raise OSError(f"install the package python3-psycopg2: {error}") from error
+
+
 def look(config: dict[str, t.Any], explain: str) -> int:
     """Say what a run would do."""
     config["retries"] = [-60]  # nothing is worth waiting for
@@ -120,6 +131,8 @@ def main(argv: list[str]) -> int:
     options = parse(argv) if argv else None
     try:
         config = load(options.config if options else CONFIG)
+        if options and options.listen:
+            return listen(config, options.listen)
         if options and options.wake:
             return wake(config, options)
         if options and (options.dry_run or options.explain):
