@@ -70,9 +70,11 @@ class Cuts:
 
     def count(self, job: int, started: datetime.datetime, created: datetime.datetime) -> int:
         """Note that the try which began at `started` was cut; return how many of the job's tries were."""
-        tries = {*self.tries.get(str(job), []), as_text(started)}
         # A database that was made anew gives the numbers of old jobs to new ones.
-        self.tries[str(job)] = sorted(moment for moment in tries if moment >= as_text(created))
+        tries = {moment for moment in self.tries.get(str(job), []) if moment >= as_text(created)}
+        if len(tries) >= TRIES and as_text(started) not in tries:
+            tries.clear()  # it had failed, and somebody has queued it again
+        self.tries[str(job)] = sorted({*tries, as_text(started)})
         return len(self.tries[str(job)])
 
     def save(self, now: datetime.datetime) -> None:

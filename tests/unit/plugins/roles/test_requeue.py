@@ -155,6 +155,14 @@ def test_the_third_cut_fails_the_job_and_says_why(machine, boot, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("<3>")
 
 
+def test_a_failed_job_that_somebody_queues_again_has_all_its_tries(machine, boot):
+    job = new_job(machine.db)
+    for expected in ("WAITING", "WAITING", "FAILED", "WAITING", "WAITING", "FAILED"):
+        take(machine.db, job)
+        boot()
+        assert state_of(machine.db, job) == expected
+
+
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
