@@ -13,4 +13,5 @@ drivers  how a machine is switched on (packet: wake-on-LAN); web: HTTP for all o
 probe    whether a machine answers
 memory   what is kept between runs, the log of events, the metrics
 alarm    tells people
+simulate tells what ways of waking cost (model: the machines and the jobs; picture: the plot); runs nothing else of this
 """
