@@ -30,7 +30,7 @@ def svg(rows: list[dict[str, t.Any]]) -> str:
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         f'<text x="{ENERGY}" y="20">kWh a month</text>',
-        f'<text x="{WAIT}" y="20">Waiting time: mean, and what 95 % of the jobs stay below</text>',
+        f'<text x="{WAIT}" y="20">Waiting time: mean (bar), 95 % of the jobs (line)</text>',
     ]
     for seconds, name in SCALE:
         if seconds <= longest:
