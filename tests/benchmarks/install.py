@@ -59,7 +59,12 @@ class Cluster:
         start, nodes, ours = time.monotonic(), self.nodes_cpu(), children_cpu()
         done = subprocess.run(
             [*command, f"--limit={self.limit}", *arguments],
-            cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.exit(f"{program} {' '.join(arguments)} failed:\n{done.stdout[-4000:]}")
@@ -75,8 +80,9 @@ class Cluster:
         return sum(map(int, stats.split())) / 1e9
 
     def build(self, wheels: Path | None) -> Cost:
-        """Build the cluster, with wheels shared in a folder or each machine for itself."""
-        return self.ansible("ansible-playbook", "playbooks/site.yml", f"--extra-vars=gmt_wheels_dir={wheels or ''}")
+        """Build the cluster, all machines at once, with wheels shared in a folder or each machine for itself."""
+        options = ["--extra-vars=site_serial=100%", f"--extra-vars=gmt_wheels_dir={wheels or ''}"]
+        return self.ansible("ansible-playbook", "playbooks/site.yml", *options)
 
 
 class Cost(NamedTuple):
@@ -93,23 +99,29 @@ def children_cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(cluster: Cluster, rounds: int) -> dict[str, list[Cost]]:
-    """Return what each thing costs."""
+def show(name: str, costs: list[Cost]) -> None:
+    """Print a row of the table."""
+    wall, control, nodes = (statistics.median(column) for column in zip(*costs, strict=True))
+    print(f"{name:45} {wall:8.1f} {control:9.1f} {nodes:10.1f}", flush=True)
+
+
+def measure(cluster: Cluster, rounds: int) -> None:
+    """Print what each thing costs, as it becomes known."""
     shared = cluster.folder / "wheels"
     ways: dict[str, Path | None] = {
         "from scratch, each for itself": None,
         "from scratch, wheels shared, none there yet": shared,
         "from scratch, wheels shared, all there": shared,
     }
-    costs: dict[str, list[Cost]] = {}
     for name, wheels in ways.items():
         cluster.ansible("ansible-playbook", "tests/lab/fresh.yml")
-        costs[name] = [cluster.build(wheels)]
-    costs["second run"], costs["ansible all -m ping"] = [], []
+        show(name, [cluster.build(wheels)])
+    second, ping = [], []
     for _round in range(rounds):  # in turns, so that both meet the same load
-        costs["second run"].append(cluster.build(shared))
-        costs["ansible all -m ping"].append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
-    return costs
+        second.append(cluster.build(shared))
+        ping.append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
+    show("second run", second)
+    show("ansible all -m ping", ping)
 
 
 def main() -> None:
@@ -118,16 +130,14 @@ def main() -> None:
     parser.add_argument("--machines", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3, help="of the second run and of ping")
     options = parser.parse_args()
+    tool = os.environ.get("GMT_REPO", "the stand-in")
+    print(f"{options.machines} machines and a server on {os.cpu_count()} cores; {tool}")
+    print(f"{'medians, in seconds':45} {'wall':>8} {'CPU here':>9} {'CPU nodes':>10}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         cluster = Cluster(Path(folder), options.machines)
-        costs = measure(cluster, options.rounds)
+        measure(cluster, options.rounds)
         cluster.ansible("ansible-playbook", "tests/lab/destroy.yml")
-    tool = os.environ.get("GMT_REPO", "the stand-in")
-    print(f"{options.machines} machines and a server on {os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}; {tool}")
-    print(f"{'medians, in seconds':45} {'wall':>8} {'CPU here':>9} {'CPU nodes':>10}")
-    for name, several in costs.items():
-        wall, control, nodes = (statistics.median(column) for column in zip(*several, strict=True))
-        print(f"{name:45} {wall:8.1f} {control:9.1f} {nodes:10.1f}")
+    print(f"Load at the end: {os.getloadavg()[1]:.1f}")
 
 
 if __name__ == "__main__":
