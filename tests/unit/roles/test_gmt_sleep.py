@@ -10,12 +10,12 @@ import yaml
 from ansible.plugins.filter.core import ternary
 from jinja2.nativetypes import NativeEnvironment
 
-DEFAULTS = Path(__file__).resolve().parents[3] / "roles/gmt/defaults/main.yml"
+VARS = Path(__file__).resolve().parents[3] / "roles/gmt/vars/main.yml"
 
 
 @pytest.mark.parametrize(("shutdown", "seconds"), [("no", 300), ("poweroff", 300), ("suspend", 15)])
 def test_a_client_that_is_suspended_sleeps_briefly(shutdown: str, seconds: int) -> None:
-    template = yaml.safe_load(DEFAULTS.read_text(encoding="utf8"))["gmt_client_sleep_time"]
+    template = yaml.safe_load(VARS.read_text(encoding="utf8"))["__gmt_sleep_time"]
     environment = NativeEnvironment()
     environment.filters["ternary"] = ternary
     assert environment.from_string(template).render(gmt_shutdown_on_job_no=shutdown) == seconds
