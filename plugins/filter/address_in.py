@@ -23,6 +23,10 @@ options:
     description: The network, such as C(10.168.168.0/24). V(0.0.0.0/0) is an error.
     type: str
     required: true
+  name:
+    description: What errors begin with, such as the variable that has the address.
+    type: str
+    default: address_in
 """
 
 EXAMPLES = r"""
@@ -44,27 +48,23 @@ from collections.abc import Callable
 from ansible.errors import AnsibleFilterError
 
 
-def address_in(value: object, cidr: object) -> str:
+def address_in(value: object, cidr: object, name: str = "address_in") -> str:
     """Return address/prefix, or raise AnsibleFilterError."""
     try:
         network = ipaddress.IPv4Network(str(cidr))
     except ValueError as error:
-        raise AnsibleFilterError(
-            f"address_in: {cidr!r} is no network: {error}. Write it as 10.168.168.0/24."
-        ) from error
+        raise AnsibleFilterError(f"{name}: {cidr!r} is no network: {error}. Write it as 10.168.168.0/24.") from error
     if not 8 <= network.prefixlen <= 30:
-        raise AnsibleFilterError(f"address_in: {cidr!r} is no network of a cluster. Give a prefix from /8 to /30.")
+        raise AnsibleFilterError(f"{name}: {cidr!r} is no network of a cluster. Give a prefix from /8 to /30.")
     try:
         address = ipaddress.IPv4Address(str(value))
     except ValueError as error:
-        raise AnsibleFilterError(
-            f"address_in: {value!r} is no IPv4 address. Write one of {_range(network)}."
-        ) from error
+        raise AnsibleFilterError(f"{name}: {value!r} is no IPv4 address. Write one of {_range(network)}.") from error
     if address not in network:
-        raise AnsibleFilterError(f"address_in: {value} is not in {network}. Write one of {_range(network)}.")
+        raise AnsibleFilterError(f"{name}: {value} is not in {network}. Write one of {_range(network)}.")
     if address in (network.network_address, network.broadcast_address):
         kind = "the network's own address" if address == network.network_address else "the broadcast address"
-        raise AnsibleFilterError(f"address_in: {value} is {kind} of {network}. Write one of {_range(network)}.")
+        raise AnsibleFilterError(f"{name}: {value} is {kind} of {network}. Write one of {_range(network)}.")
     return f"{address}/{network.prefixlen}"
 
 

@@ -40,3 +40,8 @@ def test_an_address_gets_its_networks_prefix() -> None:
 def test_anything_else_is_refused_with_the_remedy(address: object, cidr: object, message: str) -> None:
     with pytest.raises(AnsibleFilterError, match=message):
         address_in(address, cidr)
+
+
+def test_the_error_names_the_variable_if_told() -> None:
+    with pytest.raises(AnsibleFilterError, match=r"^cluster_net_address: 10\.9\.9\.9 is not in 10\.0\.0\.0/24"):
+        address_in("10.9.9.9", "10.0.0.0/24", "cluster_net_address")
