@@ -91,6 +91,21 @@ def test_a_machine_that_is_up_gets_no_packet(cluster):
     assert c.world.done == []
 
 
+@pytest.mark.parametrize(("driver", "sent"), [(name, int(row.repeats)) for name, row in drivers.DRIVERS.items()])
+def test_one_that_was_seen_asleep_is_asked_at_once_where_that_cannot_hurt(cluster, machine, driver, sent):
+    """A look takes two seconds where nobody answers. Somebody may have switched it on meanwhile."""
+    c = cluster(machine(driver=driver))
+    c.run(machine1=NONE)
+    c.run()
+    assert c.state() == "asleep"
+    c.world.up.add("machine1")
+    looks, looks_before, act = len(c.world.asked), [], c.world.act
+    c.world.act = lambda *what: (looks_before.append(len(c.world.asked)), act(*what))
+    events = c.run(machine1=ONE)
+    assert (looks_before, c.state()) == ([looks] * sent, "awake")
+    assert events == (["machine1 waking", "machine1 sent", "machine1 woken"] if sent else [])
+
+
 def test_an_awake_machine_whose_client_does_not_take_the_job_is_an_alarm(cluster):
     c = cluster()
     c.world.up.add("machine1")

@@ -306,13 +306,16 @@ class Run:
             if not self.may_begin(now):
                 return candidates[place:]
             record = self.memory.of(machine["id"], now)
-            by = self.sign_of_life(machine, record)
-            if by:
+            if not self.may_be_asked_unseen(machine, record) and self.sign_of_life(machine, record):
                 self.is_up(machine, record, now)
                 continue
             why = self.windows.judge(machine["windows"], record["waiting_since"])[1]
             self.note_begin(machine, record, now, why)
         return []
+
+    def may_be_asked_unseen(self, machine: Machine, record: Record) -> bool:
+        """Tell whether a look before the first packet can be saved: seen asleep, and one too many would do no harm."""
+        return bool(record["state"] == "asleep" and drivers.DRIVERS[machine["driver"]].repeats)
 
     def may_begin(self, now: float) -> bool:
         """Tell whether one more machine may begin to wake now."""
