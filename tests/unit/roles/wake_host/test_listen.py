@@ -176,10 +176,11 @@ def test_the_wake_hosts_login_can_ask_and_nothing_else(postgres, release):
 class Service:
     """The listener as systemd starts it, with a program that notes when it was started."""
 
-    def __init__(self, folder, postgres, db, lasts=0.0):
-        self.runs_file, self.output = folder / "runs", folder / "output"
+    def __init__(self, folder, postgres, db):
+        self.runs_file, self.output, self.hold = folder / "runs", folder / "output", folder / "hold"
         program = folder / "program"
-        program.write_text(f"#!/bin/sh\necho $(date +%s.%N) $@ >>{self.runs_file}\nexec sleep {lasts}\n")
+        stay = f"while [ -e {self.hold} ] && kill -0 $PPID; do sleep 0.05; done"
+        program.write_text(f"#!/bin/sh\necho $(date +%s.%N) $@ >>{self.runs_file}\n{stay}\n")
         program.chmod(0o755)
         config = {"machines": [], "listen": {"timeout": 5, "environment": {
             "PGHOST": postgres.host, "PGPORT": str(postgres.port), "PGUSER": postgres.user, "PGDATABASE": db.name,
@@ -223,11 +224,12 @@ def test_a_job_starts_a_run_at_once(service, db):
     s.wait(lambda: len(s.runs()) == 2)
     started, *arguments = s.runs()[1].split()
     assert arguments == ["--take-over"]
-    assert float(started) - inserted < 1
+    assert 0 < float(started) - inserted < 5  # some 10 ms on a computer with nothing else to do
 
 
-def test_many_jobs_are_few_runs_and_the_last_is_not_lost(service, db):
-    s = service(db, lasts=3)
+def test_many_jobs_are_few_runs_and_the_last_is_not_lost(service, db, tmp_path):
+    (tmp_path / "hold").touch()
+    s = service(db)
     s.wait(lambda: len(s.runs()) == 1)
     for _number in range(50):
         db.add()
@@ -235,6 +237,7 @@ def test_many_jobs_are_few_runs_and_the_last_is_not_lost(service, db):
     db.add()  # two are going on
     time.sleep(1.2)
     assert len(s.runs()) == 2
+    s.hold.unlink()
     s.wait(lambda: len(s.runs()) == 3)
 
 
