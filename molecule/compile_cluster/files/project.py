@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write a project of many C files and a Makefile: project.py FOLDER FILES.
 

@@ -78,7 +78,8 @@ class Node:
 
     def call(self, *argv: str, check: bool = True) -> str:
         if argv[:3] == ("ip", "-json", "address"):
-            info = [{"family": "inet", "local": a.split("/")[0], "prefixlen": int(a.split("/")[1])} for a in self.card]
+            pairs = [card.split("/") for card in self.card]
+            info = [{"family": "inet", "local": ip, "prefixlen": int(length)} for ip, length in pairs]
             lo = {"ifname": "lo", "flags": ["LOOPBACK"], "addr_info": []}
             return json.dumps([lo, {"ifname": "eth1", "flags": ["UP"], "addr_info": info}])
         if argv[:4] == ("ip", "-json", "-4", "route"):

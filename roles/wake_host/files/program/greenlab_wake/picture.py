@@ -39,12 +39,12 @@ def svg(rows: list[dict[str, t.Any]]) -> str:
             out.append(f'<text class="small" x="{x:.1f}" y="{TOP - 14}" text-anchor="middle">{name}</text>')
     for number, row in enumerate(rows):
         y = TOP + ROW * number
-        bar = SPAN * row["kwh_a_month"] / most
+        width = SPAN * row["kwh_a_month"] / most
         mean, tail = along(row["wait_mean"], longest), along(row["wait_p95"], longest)
         out += [
             f'<text x="{ENERGY - 10}" y="{y + 19}" text-anchor="end">{escape(row["policy"])}</text>',
-            f'<rect class="energy" x="{ENERGY}" y="{y + 4}" width="{bar:.1f}" height="20"/>',
-            f'<text x="{ENERGY + bar + 6:.1f}" y="{y + 19}">{row["kwh_a_month"]:.1f}</text>',
+            f'<rect class="energy" x="{ENERGY}" y="{y + 4}" width="{width:.1f}" height="20"/>',
+            f'<text x="{ENERGY + width + 6:.1f}" y="{y + 19}">{row["kwh_a_month"]:.1f}</text>',
             f'<rect class="wait" x="{WAIT}" y="{y + 4}" width="{mean:.1f}" height="20"/>',
             f'<line class="tail" x1="{WAIT + tail:.1f}" x2="{WAIT + tail:.1f}" y1="{y}" y2="{y + 28}"/>',
             f'<text x="{WAIT + max(mean, tail) + 6:.1f}" y="{y + 19}">{row["wait_mean"]:.0f} s</text>',

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import sys
 import typing as t
@@ -57,7 +58,7 @@ def read_trace(lines: t.Iterable[str]) -> dict[str, model.Jobs]:
             arrival, duration = when(row["arrival"]), float(row["duration"])
         except (TypeError, ValueError):
             raise BadInput(f"line {number} of the trace: {row!r} is not a time and a number of seconds") from None
-        if not duration >= 0:
+        if duration < 0 or math.isnan(duration):
             raise BadInput(f"line {number} of the trace: a job cannot last {duration} s")
         machines.setdefault(row.get("machine") or "machine", []).append((arrival, duration))
     if not machines:
