@@ -108,20 +108,20 @@ def show(name: str, costs: list[Cost]) -> None:
 def measure(cluster: Cluster, rounds: int) -> None:
     """Print what each thing costs, as it becomes known."""
     shared = cluster.folder / "wheels"
-    ways: dict[str, Path | None] = {
-        "from scratch, each for itself": None,
-        "from scratch, wheels shared, none there yet": shared,
-        "from scratch, wheels shared, all there": shared,
-    }
-    for name, wheels in ways.items():
+
+    def from_scratch(words: str, wheels: Path | None) -> None:
         cluster.ansible("ansible-playbook", "tests/lab/fresh.yml")
-        show(name, [cluster.build(wheels)])
+        show(f"from scratch, {words}", [cluster.build(wheels)])
+
+    from_scratch("each for itself", None)
+    from_scratch("wheels shared, none there yet", shared)
     second, ping = [], []
     for _round in range(rounds):  # in turns, so that both meet the same load
         second.append(cluster.build(shared))
         ping.append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
     show("second run", second)
     show("ansible all -m ping", ping)
+    from_scratch("wheels shared, all there", shared)
 
 
 def main() -> None:
