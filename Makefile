@@ -26,7 +26,7 @@ demo: tools ## build a cluster on four nodes of this computer and show its statu
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh
 
-check: tools ## everything that needs no nodes, in about two minutes
+check: tools ## everything that needs no nodes, in five or six minutes
 	@$(RUN) check
 
 sanity: tools ## ansible-test sanity
