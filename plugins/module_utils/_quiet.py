@@ -188,11 +188,28 @@ def also_removed(run: Run, packages: Sequence[str]) -> list[str]:
     return sorted(set(re.findall(r"^Remv (\S+)", text, re.MULTILINE)) - set(packages))
 
 
+def orphans(run: Run, packages: Sequence[str], also: Sequence[str]) -> list[str]:
+    """Return what nothing installed would ask for any more, so that a later `apt autoremove` takes it away."""
+    if not packages:
+        return []
+    text = run(["apt-get", "--simulate", "--quiet=2", "--auto-remove", "remove", *packages])
+    return sorted(set(re.findall(r"^Remv (\S+)", text, re.MULTILINE)) - {*packages, *also})
+
+
+def snap_mounts(root: Path) -> list[str]:
+    """Return what is mounted in the snaps' own folders, the innermost first; while it is, snapd cannot remove them."""
+    points = [line.split()[1] for line in _text(root / "proc/self/mounts").splitlines() if line.count(" ") > 1]
+    plain = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), point) for point in points]
+    return sorted((point for point in plain if point.startswith("/var/snap/")), reverse=True)
+
+
 def snaps(run: Run) -> list[dict[str, t.Any]]:
     """Return the snaps in the order in which they can be removed."""
     found = []
     for line in run(["snap", "list"]).splitlines()[1:]:
         name, _version, _revision, channel, _publisher, notes = (line.split() + [""] * 6)[:6]
+        # A long channel is cut, and one that was installed from a file has none.
+        channel = re.sub(r"/(…|\.\.\.)$", "", channel).strip("-")
         kind = next((word for word in notes.split(",") if word in _SNAP_ORDER), "app")
         found.append({"name": name, "channel": channel, "classic": "classic" in notes, "kind": kind})
     return sorted(found, key=lambda snap: (_SNAP_ORDER[snap["kind"]], snap["name"]))
@@ -229,11 +246,18 @@ def watchdogs(root: Path) -> list[dict[str, t.Any]]:
     ]
 
 
-def is_wireless(root: Path) -> bool:
-    """Tell whether the way to other networks is by radio."""
+def services_in_use(root: Path) -> dict[str, str]:
+    """Return why some services cannot be spared on this machine, by service."""
     routes = [line.split() for line in _text(root / "proc/net/route").splitlines()[1:]]
-    default = [route[0] for route in routes if route[1:2] == ["00000000"]]
-    return any((root / "sys/class/net" / card / "wireless").exists() for card in default)
+    cards = [route[0] for route in routes if route[1:2] == ["00000000"]]
+    routes = [line.split() for line in _text(root / "proc/net/ipv6_route").splitlines()]
+    cards += [route[-1] for route in routes if route[:2] == ["0" * 32, "00"]]
+    keyfiles = [path for top in ("etc", "run") for path in root.glob(f"{top}/NetworkManager/system-connections/*")]
+    if any((root / "sys/class/net" / card / "wireless").exists() for card in cards):
+        return {"wpa_supplicant.service": "the machine is online by radio"}
+    if any("[802-1x]" in _text(path) for path in keyfiles):
+        return {"wpa_supplicant.service": "a network asks for a login (802.1X)"}
+    return {}
 
 
 def _text(path: Path) -> str:
@@ -248,25 +272,27 @@ def look(
 ) -> dict[str, t.Any]:
     """Return all that would disturb a measurement, by group."""
     needed = in_use(root)
-    wireless = is_wireless(root)
+    busy = {name: reason for name, reason in services_in_use(root).items() if name in services}
     there = installed(run, packages)
     removable = [name for name in there if name not in needed]
-    services = [name for name in services if not (wireless and name.startswith("wpa_supplicant"))]
+    also = also_removed(run, removable)
     return {
-        **system_units(run, root, keep, services, masks),
+        **system_units(run, root, keep, [name for name in services if name not in busy], masks),
+        "services_in_use": busy,
         "global_timers": global_timers(run, root, keep),
         "account_timers": account_timers(run, root, keep),
         "listed_timers": [name for name in listed_timers(run, "--system") if not kept(name, keep)],
         "packages": removable,
         "packages_in_use": {name: needed[name] for name in there if name in needed},
-        "also_removed": also_removed(run, removable),
+        "also_removed": also,
+        "orphans": orphans(run, removable, also),
         "snaps": snaps(run),
+        "snap_mounts": snap_mounts(root),
         "cron_files": files_below(root, "etc/cron*", "var/spool/cron"),
         "motd_files": files_below(root, "etc/update-motd.d"),
         "swaps": swaps(root),
         "fstab_swaps": fstab_swaps(root),
         "watchdogs": watchdogs(root),
-        "wireless": wireless,
         "network_manager": (root / "usr/sbin/NetworkManager").exists(),
         "container": (root / "run/systemd/container").exists(),
     }

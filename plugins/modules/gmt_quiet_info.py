@@ -34,7 +34,7 @@ options:
   services:
     description:
       - Services that must neither run nor start at boot. Those that the machine does not have are not listed.
-      - C(wpa_supplicant) is never listed where the default route is by radio.
+      - C(wpa_supplicant.service) is never listed where the default route is by radio or NetworkManager logs in by 802.1X.
     type: list
     elements: str
     default: []
@@ -90,6 +90,11 @@ masks:
   returned: success
   type: list
   elements: dict
+services_in_use:
+  description: Those of O(services) that are needed here, with the reason.
+  returned: success
+  type: dict
+  sample: {wpa_supplicant.service: the machine is online by radio}
 global_timers:
   description: Timers that start for every account, in the form of RV(timers).
   returned: success
@@ -129,6 +134,14 @@ also_removed:
   type: list
   elements: str
   sample: [ubuntu-server]
+orphans:
+  description:
+    - Packages that nothing asks for any more once RV(packages) and RV(also_removed) are gone, so that C(apt autoremove)
+      would take them away.
+  returned: success
+  type: list
+  elements: str
+  sample: [git, netplan.io]
 snaps:
   description: Installed snaps, in the order in which they can be removed.
   returned: success
@@ -139,6 +152,12 @@ snaps:
       channel: 5.21/stable
       classic: false
       kind: app
+snap_mounts:
+  description: Mount points in folders of snaps, the innermost first. Snaps that have one cannot be removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/snap/firefox/common/host-hunspell]
 cron_files:
   description: Files below C(/etc/cron*) and C(/var/spool/cron).
   returned: success
@@ -172,11 +191,6 @@ watchdogs:
     - name: watchdog
       value: 1
       writable: true
-wireless:
-  description: Whether the default route is by radio.
-  returned: success
-  type: bool
-  sample: false
 network_manager:
   description: Whether the machine has NetworkManager.
   returned: success

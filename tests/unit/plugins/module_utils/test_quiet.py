@@ -37,7 +37,7 @@ swap.target                  loaded active   active  Swaps
 PACKAGES = "apt installed\nbluez config-files\ncloud-init installed\nmdadm installed\nopenssh-server installed\n"
 SNAPS = """\
 Name      Version        Rev    Tracking       Publisher   Notes
-core22    20240111       1122   latest/stable  canonical** base
+core22    20240111       1122   latest/stable/… canonical** base
 code      1.9            5      latest/stable  vscode**    classic
 lxd       5.21.1-d46c406 28460  5.21/stable    canonical** -
 snapd     2.62           21465  latest/stable  canonical** snapd
@@ -113,13 +113,15 @@ def test_ubuntu(run: Any, root: Path) -> None:
     assert found["packages"] == ["cloud-init", "mdadm"]
     assert found["also_removed"] == ["ubuntu-server"]
     assert [snap["name"] for snap in found["snaps"]] == ["code", "lxd", "core22", "snapd"]
+    channels = [snap["channel"] for snap in found["snaps"]]
+    assert channels == ["latest/stable", "5.21/stable", "latest/stable", "latest/stable"]
     assert [snap["classic"] for snap in found["snaps"]] == [True, False, False, False]
     assert found["cron_files"] == ["/etc/cron.d/.placeholder", "/etc/crontab", "/var/spool/cron/crontabs/gc"]
     assert found["motd_files"] == ["/etc/update-motd.d/50-motd-news"]
     assert found["swaps"] == ["/swap.img", "/dev/zram0"]
     assert found["fstab_swaps"] == ["/swap.img none swap sw 0 0"]
     assert [(dog["name"], dog["value"]) for dog in found["watchdogs"]] == [("watchdog", 1), ("soft_watchdog", 0)]
-    assert not found["wireless"]
+    assert found["services_in_use"] == {}
     assert not found["container"]
 
 
@@ -160,8 +162,39 @@ def test_what_the_machine_stands_on_stays(run: Any, root: Path, path: str, text:
 def test_a_machine_that_is_online_by_radio_keeps_its_radio(run: Any, root: Path) -> None:
     (root / "sys/class/net/enp1s0/wireless").mkdir(parents=True)
     found = look(run, root)
-    assert found["wireless"]
+    assert found["services_in_use"] == {"wpa_supplicant.service": "the machine is online by radio"}
     assert "wpa_supplicant.service" not in dict(names(found["services"]))
+
+
+def test_a_machine_that_is_online_by_radio_and_ipv6_alone_keeps_its_radio(run: Any, root: Path) -> None:
+    (root / "sys/class/net/wlp2s0/wireless").mkdir(parents=True)
+    (root / "proc/net/ipv6_route").write_text(
+        f"{'0' * 32} 00 {'0' * 32} 00 fe80{'0' * 27}1 00000400 00000001 00000000 00450003   wlp2s0\n"
+        f"{'0' * 32} 00 {'0' * 32} 00 {'0' * 32} ffffffff 00000001 00000000 00200200       lo\n",
+        encoding="utf8",
+    )
+    assert look(run, root)["services_in_use"]
+
+
+def test_a_wire_that_asks_for_a_login_keeps_its_supplicant(run: Any, root: Path) -> None:
+    keyfile = root / "etc/NetworkManager/system-connections/office.nmconnection"
+    keyfile.parent.mkdir(parents=True)
+    keyfile.write_text("[connection]\ntype=ethernet\n[802-1x]\neap=tls;\n", encoding="utf8")
+    found = look(run, root)
+    assert found["services_in_use"] == {"wpa_supplicant.service": "a network asks for a login (802.1X)"}
+    assert "wpa_supplicant.service" not in dict(names(found["services"]))
+    assert look(run, root, services=["thermald.service"])["services_in_use"] == {}
+
+
+def test_what_snaps_have_mounted_is_found_the_innermost_first(run: Any, root: Path) -> None:
+    (root / "proc/self").mkdir()
+    (root / "proc/self/mounts").write_text(
+        "/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /var/snap/firefox/common/host-hunspell ext4 ro 0 0\n"
+        "tmpfs /var/snap/firefox/common/host-hunspell/a\\040b tmpfs rw 0 0\n/dev/loop0 /snap/core22/1 squashfs ro 0 0\n",
+        encoding="utf8",
+    )
+    assert look(run, root)["snap_mounts"] == [
+        "/var/snap/firefox/common/host-hunspell/a b", "/var/snap/firefox/common/host-hunspell"]
 
 
 def test_timers_of_accounts(root: Path) -> None:
