@@ -46,6 +46,7 @@ _TYPE_IN_WORDS = {
 _GROUP_SPEC: dict[str, t.Any] = {
     "apart_from": {"type": "dict", "default": {}},
     "exclusive": {"type": "list", "elements": "list", "default": []},
+    "impossible": {"type": "list", "elements": "dict", "default": []},
     "max_hosts": {"type": "int"},
     "min_hosts": {"type": "int", "default": 0},
     "needed_by": {"type": "list", "elements": "str", "default": []},
@@ -65,6 +66,12 @@ _RULE_SPEC: dict[str, t.Any] = {
     "single_line": {"type": "bool", "default": False},
     "type": {"type": "str", "choices": ["address", "int", "mac", "networks", "str"]},
     "unique": {"type": "bool", "default": False},
+}
+
+
+_IMPOSSIBLE_SPEC: dict[str, t.Any] = {
+    "values": {"type": "dict", "required": True},
+    "why": {"type": "str", "required": True},
 }
 
 
@@ -147,6 +154,14 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Impossible:
+    """Values that one host must not have together."""
+
+    values: Mapping[str, t.Any]
+    why: str
+
+
+@dataclass(frozen=True)
 class Group:
     """What the playbook says of one group."""
 
@@ -160,11 +175,13 @@ class Group:
     exclusive: Sequence[Sequence[str]]
     apart_from: Mapping[str, str] = field(default_factory=dict)  # why, by group
     needed_by: Sequence[str] = ()
+    impossible: Sequence[Impossible] = ()
 
     @property
     def names(self) -> set[str]:
         """Return every variable that the playbook names itself."""
-        return {*self.required, *self.provided, *self.rules, *(n for names in self.exclusive for n in names)}
+        together = [*self.exclusive, *(one.values for one in self.impossible)]
+        return {*self.required, *self.provided, *self.rules, *(n for names in together for n in names)}
 
 
 def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list[Group]:
@@ -209,6 +226,10 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
                 exclusive=[[str(n) for n in names] for names in asked["exclusive"]],
                 apart_from=asked["apart_from"],
                 needed_by=asked["needed_by"],
+                impossible=[
+                    Impossible(**_validated(one, _IMPOSSIBLE_SPEC, f"groups.{name}.impossible"))
+                    for one in asked["impossible"]
+                ],
             )
         )
     return parsed
@@ -452,6 +473,7 @@ class Preflight:
             if group.name in member_of:
                 self._check_required(host, group, variables, read)
                 self._check_exclusive(host, group, read)
+                self._check_impossible(host, group, read)
                 refused = self._check_rules(host, group, read)
                 self._check_roles(host, group, variables, read, refused)
 
@@ -500,6 +522,23 @@ class Preflight:
                 self.problems.add(
                     host, on[0], f"and {' and '.join(on[1:])} exclude each other. Keep one and set the rest to false."
                 )
+
+    def _check_impossible(self, host: str, group: Group, read: _Read) -> None:
+        for one in group.impossible:
+            if all(self._has(name, value, read(name)) for name, value in one.values.items()):
+                first, *others = one.values
+                rest = "".join(f", {name} = {show(one.values[name], hidden=False)}" for name in others)
+                text = f"= {show(one.values[first], hidden=False)}{rest}: they do not go together. {one.why}"
+                self.problems.add(host, first, text)
+
+    def _has(self, name: str, wanted: t.Any, value: Value | None) -> bool:
+        """Tell whether a variable, or the default of its role, is a value or a list with it."""
+        if value and (value.problem or value.from_facts):
+            return False
+        found = value.value if value else self._specs.get(name, {}).get("default")
+        if isinstance(wanted, bool):
+            return is_on(found) is wanted
+        return wanted in found if isinstance(found, list) else found == wanted
 
     def _check_rules(self, host: str, group: Group, read: _Read) -> set[str]:
         refused = set()

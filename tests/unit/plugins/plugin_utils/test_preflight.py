@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import Value
+
+ROOT = Path(__file__).resolve().parents[4]
 
 SPECS = {
     "gmt": """
@@ -248,6 +251,43 @@ def test_at_most_one_of_an_exclusive_set(on: t.Any) -> None:
 def test_false_and_empty_values_exclude_nothing(off: t.Any) -> None:
     groups = {"g": {"exclusive": [["client_enabled", "cron_enabled", "third"]]}}
     assert lines_of(groups, {"m1": {"client_enabled": off, "cron_enabled": True}}) == []
+
+
+IMPOSSIBLE = {"values": {"parts": "quiet", "mode": "cron", "quiet_cron": True}, "why": "Choose one."}
+
+
+def test_values_that_no_host_may_have_together() -> None:
+    options = {"mode": {"type": "str", "default": "client"}, "quiet_cron": {"type": "bool", "default": True}}
+    roles = {"quiet": _preflight.Role("quiet", options, frozenset(options))}
+    hosts = {
+        "m1": {"parts": ["docker", "quiet"], "mode": "cron"},
+        "m2": {"parts": ["docker", "quiet"]},
+        "m3": {"parts": ["docker"], "mode": "cron"},
+        "m4": {"parts": ["quiet"], "mode": "cron", "quiet_cron": "no"},
+        "m5": {"parts": ["quiet"], "mode": "cron", "quiet_cron": "yes"},
+        "m6": {"mode": "cron"},
+    }
+    assert lines_of({"g": {"impossible": [IMPOSSIBLE]}}, hosts, roles=roles) == [
+        "m1, m5: parts = 'quiet', mode = 'cron', quiet_cron = True: they do not go together. Choose one."
+    ]
+
+
+def test_a_host_that_cannot_be_read_is_not_impossible() -> None:
+    hosts = {"m1": {"parts": Value(problem="is broken."), "mode": "cron", "quiet_cron": True}}
+    assert lines_of({"g": {"impossible": [IMPOSSIBLE]}}, hosts) == ["m1: parts is broken."]
+
+
+def test_our_playbook_refuses_to_make_a_machine_quiet_whose_jobs_cron_takes() -> None:
+    (task,) = [
+        task for task in yaml.safe_load((ROOT / "playbooks/preflight.yml").read_text())[0]["tasks"]
+        if "greenlab.cluster.preflight" in task
+    ]
+    groups = {"machines": {"impossible": task["greenlab.cluster.preflight"]["groups"]["machines"]["impossible"]}}
+    cron = {"machine_parts": ["docker", "quiet_os"], "gmt_mode": "cron"}
+    hosts = {"m1": cron, "m2": {**cron, "gmt_mode": "client"}, "m3": {**cron, "quiet_os_cron": False}}
+    (line,) = lines_of(groups, hosts, roles=_preflight.load_roles(ROOT / "roles"))
+    assert line.startswith("m1: machine_parts = 'quiet_os', gmt_mode = 'cron', quiet_os_cron = True: they do not go together.")
+    assert "Set gmt_mode to client" in line
 
 
 def test_number_of_hosts() -> None:
