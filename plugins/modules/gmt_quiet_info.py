@@ -34,7 +34,7 @@ options:
   services:
     description:
       - Services that must neither run nor start at boot. Those that the machine does not have are not listed.
-      - C(wpa_supplicant.service) is never listed where the default route is by radio or NetworkManager logs in by 802.1X.
+      - C(wpa_supplicant.service) is not listed where the default route is by radio or NetworkManager logs in by 802.1X.
     type: list
     elements: str
     default: []
@@ -229,9 +229,13 @@ def main() -> None:
         if not shutil.which(command[0]):
             return ""
         # A terminal's colours and a translation would be in the way.
-        status, output, _errors = module.run_command(
-            list(command), environ_update={"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_LOG_LEVEL": "crit"}
+        status, output, errors = module.run_command(
+            list(command), environ_update={"LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_LOG_LEVEL": "err"}
         )
+        # Silence of these would be taken for a quiet machine; an account's services or snapd may be down.
+        if status != 0 and command[0] in ("systemctl", "dpkg-query", "apt-get") and "--user" not in command:
+            said = errors.strip() or output.strip() or f"exit status {status}"
+            module.fail_json(msg=f"{' '.join(command)} failed: {said}. Mend that on this machine, and try again.")
         return output if status == 0 else ""
 
     if not Path("/run/systemd/system").is_dir():
