@@ -41,7 +41,7 @@ options:
       - V(required) (list of strings) names variables that must be set, and not to V(none) or empty text.
       - V(exclusive) (list of lists of strings) names variables of which at most one may be set on a host.
         V(false), V(none), empty text and words such as V(no) count as not set.
-      - V(impossible) (list of dictionaries) has V(values), which no host may have together, and V(why), which ends the error.
+      - V(impossible) (list of dictionaries) has V(values) that no host may have together, and V(why), the reason.
         A variable that is not set has the default of its role; one that is a list has each of its elements.
       - V(values) (dictionary) has rules by name of the variable. A variable that is not set passes all of them.
       - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line), V(matches), V(inside), V(one_of),

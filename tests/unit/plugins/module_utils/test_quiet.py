@@ -190,7 +190,8 @@ def test_what_snaps_have_mounted_is_found_the_innermost_first(run: Any, root: Pa
     (root / "proc/self").mkdir()
     (root / "proc/self/mounts").write_text(
         "/dev/vda1 / ext4 rw 0 0\n/dev/vda1 /var/snap/firefox/common/host-hunspell ext4 ro 0 0\n"
-        "tmpfs /var/snap/firefox/common/host-hunspell/a\\040b tmpfs rw 0 0\n/dev/loop0 /snap/core22/1 squashfs ro 0 0\n",
+        "tmpfs /var/snap/firefox/common/host-hunspell/a\\040b tmpfs rw 0 0\n"
+        "/dev/loop0 /snap/core22/1 squashfs ro 0 0\n",
         encoding="utf8",
     )
     assert look(run, root)["snap_mounts"] == [
