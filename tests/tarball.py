@@ -25,7 +25,7 @@ SHIPPED = (
     "README.md",
     "changelogs/",
     "docs/",
-    "extensions/eda/",
+    "extensions/",
     "inventories/compile/",
     "inventories/example/",
     "inventories/single/",
@@ -59,15 +59,15 @@ machines:
 class User:
     """Somebody with an empty home, an empty folder, and nothing of ours but the tarball."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, programs: Path = BIN) -> None:
         self.folder = home / "work"
         self.collections = home / "collections"
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         self.env = {
             **kept,
             "HOME": str(home),
-            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{os.environ['PATH']}",
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_NOCOLOR": "1",
         }
@@ -107,6 +107,20 @@ def check_files(tarball: Path) -> list[str]:
     return sorted(found)
 
 
+def check_dependencies(tarball: Path) -> None:
+    """Compare the collections whose modules and plugins are used with those that are declared."""
+    used = set()
+    with tarfile.open(tarball) as archive:
+        manifest = json.load(archive.extractfile("MANIFEST.json"))
+        for name in archive.getnames():
+            if name.startswith(("playbooks/", "roles/")) and name.endswith((".yml", ".j2")):
+                text = archive.extractfile(name).read().decode()
+                used |= set(re.findall(r"\b((?:ansible|community|containers)\.[a-z_]+)\.[a-z_]+\b", text))
+    declared = set(manifest["collection_info"]["dependencies"])
+    if used - {"ansible.builtin"} != declared:
+        sys.exit(f"galaxy.yml declares {sorted(declared)}, but used are {sorted(used)}")
+
+
 def documented(files: list[str]) -> dict[str, list[str]]:
     """Return the names of everything that has documentation, by ansible-doc's types."""
     names: dict[str, list[str]] = {}
@@ -124,24 +138,54 @@ def documented(files: list[str]) -> dict[str, list[str]]:
     return names
 
 
+def check_execution_environment(home: Path, tarball: Path) -> None:
+    """Let ansible-builder read our definition, and find in the tarball what the collection wants of an environment."""
+    folder = home / "execution_environment"
+    with tarfile.open(tarball) as archive:
+        archive.extractall(folder, filter="data")
+    definition = folder / "extensions/execution_environment/execution-environment.yml"
+    tarball.rename(definition.parent / "greenlab-cluster.tar.gz")
+    create = [BIN / "ansible-builder", "create", "--file", definition, "--context", home / "context"]
+    print("$", *create, flush=True)
+    subprocess.run(create, cwd=definition.parent, check=True, stdout=subprocess.DEVNULL)
+    for made in ("Containerfile", "_build/greenlab-cluster.tar.gz", "_build/scripts/introspect.py"):
+        if not (home / "context" / made).exists():
+            sys.exit(f"ansible-builder made no {made}")
+    installed = home / "ansible_collections/greenlab/cluster"
+    installed.parent.mkdir(parents=True)
+    folder.rename(installed)
+    # The very program that runs in the image, on what lies in its collections folder.
+    introspect = [sys.executable, home / "context/_build/scripts/introspect.py", "introspect", home]
+    found = subprocess.run(introspect, check=True, capture_output=True, text=True).stdout
+    for name in ("requirements", "bindep"):
+        for line in (installed / f"meta/ee-{name}.txt").read_text(encoding="utf8").splitlines():
+            if line and not line.startswith("#") and line.split(" ")[0] not in found:
+                sys.exit(f"ansible-builder does not see {line!r} of meta/ee-{name}.txt:\n{found}")
+
+
+def install_and_use(user: User, tarball: Path, files: list[str]) -> None:
+    """Install the collection as a user does, without a network, and run what needs no host."""
+    user.run("ansible-galaxy", "collection", "install", "--offline", "-p", user.collections, tarball)
+    (user.folder / "inv").write_text(INVENTORY)
+    user.run("ansible-playbook", "-i", "inv", "greenlab.cluster.preflight")
+    playbooks = [file for file in files if file.startswith("playbooks/") and file.count("/") == 1]
+    names = [f"greenlab.cluster.{file.removeprefix('playbooks/').removesuffix('.yml')}" for file in playbooks]
+    user.run("ansible-playbook", "-i", "inv", "--syntax-check", *names)
+    for kind, names in documented(files).items():
+        docs = json.loads(user.run("ansible-doc", "--json", "--type", kind, *names))
+        if missing := set(names) - set(docs):
+            sys.exit(f"no documentation of {', '.join(sorted(missing))}")
+
+
 def main() -> None:
     """Go the way of a release, from the checkout to a user's first playbook."""
     with tempfile.TemporaryDirectory(prefix="greenlab-tarball-") as folder:
         home = Path(folder)
         tarball = build(home)
         files = check_files(tarball)
-        user = User(home)
-        user.run("ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", user.collections, tarball)
-        (user.folder / "inv").write_text(INVENTORY)
-        user.run("ansible-playbook", "-i", "inv", "greenlab.cluster.preflight")
-        for file in files:
-            if file.startswith("playbooks/") and file.count("/") == 1:
-                playbook = file.removeprefix("playbooks/").removesuffix(".yml")
-                user.run("ansible-playbook", "-i", "inv", f"greenlab.cluster.{playbook}", "--syntax-check")
-        for kind, names in documented(files).items():
-            docs = json.loads(user.run("ansible-doc", "--json", "--type", kind, *names))
-            if missing := set(names) - set(docs):
-                sys.exit(f"no documentation of {', '.join(sorted(missing))}")
+        check_dependencies(tarball)
+        install_and_use(User(home), tarball, files)
+        check_execution_environment(home, tarball)
     print("The released collection works on its own.")
 
 
