@@ -26,13 +26,13 @@ demo: tools ## build a cluster on four nodes of this computer and show its statu
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh
 
-check: tools ## everything that needs no nodes, in five or six minutes
+check: tools ## what is quick and needs no nodes, in about two minutes
 	@$(RUN) check
 
 sanity: tools ## ansible-test sanity
 	@$(RUN) sanity
 
-tarball-test: tools ## build the collection, install it elsewhere, use it
+tarball-test: tools ## build the collection, install it elsewhere, use it, also under other versions of Ansible
 	@$(RUN) tarball-test
 
 power-cuts: tools ## cut a machine of the demo off in the middle of 20 jobs; none may be lost or run twice (CUTS=…)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run named checks, print how each went and how long it took, and count what passed.
 
-    tests/run.py check            what needs no node
+    tests/run.py check            what is quick and needs no node
     tests/run.py test             everything
     tests/run.py ruff unit        some checks by name
     tests/run.py molecule --scenario cluster --scenario errors
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -71,6 +72,15 @@ def count_coverage(status: int, log: str) -> Count:
     return Count(int(status == 0), int(status != 0), f"{total[1]} of plugins/" if total else "")
 
 
+def count_cores(status: int, log: str) -> Count:
+    """Count the versions of ansible-core that did it all, and tell how many this computer has no Python for."""
+    lines = log.splitlines()
+    skipped = sum(line.startswith("skipped: ") for line in lines)
+    return Count(
+        sum(line.startswith("works: ") for line in lines), int(status != 0), f"{skipped} skipped" if skipped else ""
+    )
+
+
 def count_stories(status: int, log: str) -> Count:
     """Count the stories in molecule's log that began and were told to the end, on every node that was in them."""
     told = 0
@@ -101,10 +111,9 @@ class Step:
     count: Callable[[int, str], Count] = count_check
     shows: str = ""  # begin of lines to print as they come
     lab: str = LAB  # whose nodes it uses
-    then: Step | None = None  # needs what this one leaves
 
     def run(self) -> None:
-        """Run it and the step after it, print a section for each, and keep the count."""
+        """Run it, print a section, and keep the count."""
         started = time.monotonic()
         log = LOGS / f"{self.name}.log"
         lines = []
@@ -128,7 +137,7 @@ class Step:
                 file.write(line)
                 lines.append(line)
                 if self.shows and line.startswith(self.shows):
-                    print(clock(), line[len("TASK [") :].rstrip(" *\n").removesuffix("]"), flush=True)
+                    print(clock(), line.removeprefix("TASK [").rstrip(" *\n").removesuffix("]"), flush=True)
         status = process.wait()
         done = self.count(status, "".join(lines))
         RESULTS[self.name] = done
@@ -139,11 +148,10 @@ class Step:
         if done.failed:
             section += f"\n{''.join(lines[-200:])}\n(exit status {status}; all of it: {log.relative_to(CHECKOUT)})\n"
         print(section, flush=True)
-        if self.then:
-            self.then.run()
 
 
 RESULTS: dict[str, Count] = {}
+COVERAGE = Step("coverage", ["sh", "-c", "coverage combine --quiet && coverage report"], count_coverage)
 
 
 def clock() -> str:
@@ -185,14 +193,16 @@ def stories(number: int, chain: list[str]) -> Step:
 
 def steps(scenarios: list[str]) -> dict[str, list[Step]]:
     """Return all steps, by the group that they belong to; the slow ones first."""
-    coverage = Step("coverage", ["sh", "-c", "coverage combine --quiet && coverage report"], count_coverage)
-    unit = ["sh", "-c", "coverage erase && exec coverage run -m pytest --color=no"]
+    unit = ["coverage", "run", "-m", "pytest", "--color=no", "-m"]
+    cores = [sys.executable, "tests/cores.py"]
     return {
+        "slow": [Step("unit-slow", [*unit, "slow"], count_unit)],
+        "sanity": [Step("sanity", ["tests/sanity.sh"])],
         "check": [
-            Step("unit", unit, count_unit, then=coverage),
+            Step("unit", [*unit, "not slow"], count_unit),
             Step("ansible-lint", ["ansible-lint", "--profile=production", "--offline", "--nocolor", "--strict"]),
             Step("docs", ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]),
-            Step("changelog", ["antsibull-changelog", "lint"]),
+            Step("changelog", [sys.executable, "tests/check_changelog.py"]),
             Step("mypy", ["mypy"]),
             Step("yamllint", ["yamllint", "--strict", *tracked("*.yml", "*.yaml")]),
             Step("ruff", ["ruff", "check"]),
@@ -200,12 +210,15 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
             Step("roles", [sys.executable, "tests/check_roles.py"]),
             Step("private", [sys.executable, "tests/check_private.py"]),
         ],
-        "sanity": [Step("sanity", ["tests/sanity.sh"])],
-        "tarball-test": [Step("tarball", [sys.executable, "tests/tarball.py"])],
+        "tarball-test": [
+            Step("tarball", [sys.executable, "tests/tarball.py"]),
+            Step("cores", cores, count_cores),
+        ],
         # The first lab prepares this computer and makes the image for all.
         "molecule": [
             Step("nodes", ["ansible-playbook", "--inventory=inventories/lab", "tests/lab/create.yml"]),
             *(stories(number, chain) for number, chain in enumerate(chains(scenarios), start=1)),
+            *([] if scenarios else [Step("cores-nodes", [*cores, "--nodes"], count_cores, "works: ", f"{LAB}-3")]),
         ],
     }
 
@@ -228,9 +241,12 @@ def main() -> None:
     watch.daemon = True
     watch.start()
 
+    shutil.rmtree(CHECKOUT / ".lab/test/coverage", ignore_errors=True)
     on_nodes = [step for step in groups["molecule"] if step.name in chosen]
     with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
         list(pool.map(Step.run, [step for step in chosen.values() if step not in on_nodes]))
+    if {"unit", "unit-slow"} <= set(chosen):  # one alone covers too little
+        COVERAGE.run()
     if on_nodes:
         print("Telling the stories on nodes, which takes many minutes", flush=True)
         on_nodes[0].run()

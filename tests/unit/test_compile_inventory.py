@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ansible_collections.greenlab import cluster
+
+pytestmark = pytest.mark.slow  # each test is a run of ansible-playbook
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFLIGHT = [

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow  # programs that wait for each other
+
 GMT = Path(__file__).resolve().parents[1] / "gmt"
 RELEASES = ("v0.16", "v4.1")
 ROOT_BIN = "/usr/local/bin/green-metrics-tool"

@@ -13,6 +13,8 @@ import pytest
 import yaml
 from ansible_collections.greenlab import cluster
 
+pytestmark = pytest.mark.slow  # a run of ansible-playbook
+
 COLLECTIONS = Path(next(iter(cluster.__path__))).parents[2]
 REAL = "/usr/bin/python3"
 

@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow  # a run of ansible-playbook
+
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles/wake_target"
 MAC = "52:54:00:12:34:ab"

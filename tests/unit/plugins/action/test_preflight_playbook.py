@@ -21,6 +21,8 @@ import pytest
 import yaml
 from ansible_collections.greenlab import cluster
 
+pytestmark = pytest.mark.slow  # each test is a run of ansible-playbook
+
 COLLECTIONS = Path(next(iter(cluster.__path__))).parents[2]
 BIN = Path(sys.executable).parent
 

@@ -203,6 +203,7 @@ def test_the_verifier_itself_is_no_password(postgres: t.Any, login_role: str) ->
         log_in(postgres, login_role, verifier)
 
 
+@pytest.mark.slow
 def test_a_verifier_that_the_server_made_is_kept(postgres: t.Any, login_role: str) -> None:
     """The server hashes 402 random passwords itself; each of its verifiers must be known again."""
     pools = [

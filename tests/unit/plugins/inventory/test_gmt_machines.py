@@ -17,6 +17,8 @@ import yaml
 from ansible_collections.greenlab.cluster.plugins.inventory import gmt_machines
 from ansible_collections.greenlab.cluster.plugins.inventory.gmt_machines import host_name
 
+pytestmark = pytest.mark.slow  # each test is a run of ansible-inventory
+
 COLLECTIONS = Path(gmt_machines.__file__).parents[4]
 NAME = "greenlab.cluster.gmt_machines"
 

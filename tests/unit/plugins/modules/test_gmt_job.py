@@ -523,6 +523,7 @@ def test_real_schemas(release: str, real_jobs_db: Any) -> None:
     assert [(job["id"], job["state"]) for job in read["jobs"]] == [(row["id"], "CANCELLED")]
 
 
+@pytest.mark.slow
 def test_as_a_task(jobs_db: Any, tmp_path: Path) -> None:
     """The modules as Ansible runs them: action group, check mode, diff, warnings."""
     play = [

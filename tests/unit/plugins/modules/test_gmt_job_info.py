@@ -145,6 +145,7 @@ def test_broken_connection_is_tried_once_more(
     assert breaks == [True]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_jobs(jobs_db: Any, statements: list[Any]) -> None:
     jobs_db.sql(
         "INSERT INTO jobs (type, name, machine_id, user_id, created_at)"

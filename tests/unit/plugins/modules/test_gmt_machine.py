@@ -452,6 +452,7 @@ def test_real_schemas(release: str, real_jobs_db: Any) -> None:
     assert result["waiting_jobs"] == []
 
 
+@pytest.mark.slow
 def test_as_a_task_with_module_defaults(jobs_db: Any, tmp_path: Path) -> None:
     """The module as Ansible runs it: check mode, diff, action group, password hidden."""
     login = dict(jobs_db.login, login_password="hunter2-secret")

@@ -328,6 +328,7 @@ def gmt_reads(release: str, capabilities: dict[str, Any]) -> None:
             found = found[key]
 
 
+@pytest.mark.slow
 def test_as_a_task(jobs_db: Any, tmp_path: Path) -> None:
     """The module as Ansible runs it: action group, diff, no token in any output."""
     play = [

@@ -24,6 +24,8 @@ import pytest
 from ansible_collections.greenlab.cluster.plugins.filter.status_page import status_page
 from ansible_collections.greenlab.cluster.plugins.modules import gmt_history_info, gmt_machine_info
 
+pytestmark = pytest.mark.slow  # each test starts a browser
+
 PROGRAMS = ("chromium", "chromium-headless-shell", "google-chrome", "chrome")
 SINCE, UNTIL = "2026-11-15T03:00:00+00:00", "2026-11-22T03:00:00+00:00"
 DAY = 86400

@@ -55,12 +55,14 @@ def against_theory(request):
     return per_day / DAY, list(zip(chosen, model.simulate(case, 1)))
 
 
+@pytest.mark.slow
 def test_mean_wait_is_that_of_theory(against_theory):
     per_second, played = against_theory
     for policy, tally in played:
         assert tally.waited / tally.waits.total() == pytest.approx(waiting(per_second, policy), rel=0.03)
 
 
+@pytest.mark.slow
 def test_wakes_and_energy_are_those_of_theory(against_theory):
     """It does not work (1 - rho) of the time, which is one idle period and one setup for each wake."""
     per_second, played = against_theory
@@ -76,6 +78,7 @@ def test_wakes_and_energy_are_those_of_theory(against_theory):
         assert tally.wh * 3600 / tally.seconds == pytest.approx(watts, rel=0.03)
 
 
+@pytest.mark.slow
 def test_always_on_energy_is_that_of_theory(against_theory):
     per_second, played = against_theory
     rho = per_second * MEAN
