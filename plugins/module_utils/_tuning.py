@@ -201,7 +201,7 @@ class Outcome:
 def show(root: Path) -> list[dict[str, t.Any]]:
     """Return all operations with what the machine has for them, in their order."""
     return [
-        {"name": one.name, "why": one.why, "missing": one.available(root), "values": one.show(root)}
+        {"name": one.name, "why": one.why, "missing": one.available(root), "files": one.show(root)}
         for one in OPERATIONS
     ]
 

@@ -60,7 +60,7 @@ operations:
       description: What the machine lacks, empty if the switch can be thrown.
       type: str
       sample: ""
-    values:
+    files:
       description: What its files hold, by path.
       type: dict
       sample: {/sys/devices/system/cpu/intel_pstate/no_turbo: "0"}
@@ -68,7 +68,7 @@ operations:
     - name: turbo
       why: before the frequency, whose highest value it changes
       missing: ""
-      values: {/sys/devices/system/cpu/intel_pstate/no_turbo: "0"}
+      files: {/sys/devices/system/cpu/intel_pstate/no_turbo: "0"}
 """
 
 import typing as t

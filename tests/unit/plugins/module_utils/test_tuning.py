@@ -162,7 +162,7 @@ def test_a_pi_does_what_it_can_and_says_what_it_cannot(pi: Path) -> None:
 def test_a_virtual_machine_has_nothing(tmp_path: Path) -> None:
     outcomes = tune(tmp_path, {**PROFILING, "rapl_package": 5}, nothing)
     assert all(one.missing and not one.after for one in outcomes)
-    assert all(one["missing"] and not one["values"] for one in show(tmp_path))
+    assert all(one["missing"] and not one["files"] for one in show(tmp_path))
 
 
 def test_a_container_cannot_write(intel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,6 @@ def test_what_is_missing_can_be_an_error(sysfs: Path, capsys: pytest.CaptureFixt
 
 def test_info(sysfs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = {one["name"]: one for one in call(gmt_tuning_info, capsys, sysfs=str(sysfs))["operations"]}
-    assert found["turbo"]["values"] == {f"{sysfs}/{TURBO}": "0"}
+    assert found["turbo"]["files"] == {f"{sysfs}/{TURBO}": "0"}
     assert not found["turbo"]["missing"]
     assert found["smt"]["missing"]
