@@ -218,7 +218,6 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
         "molecule": [
             Step("nodes", ["ansible-playbook", "--inventory=inventories/lab", "tests/lab/create.yml"]),
             *(stories(number, chain) for number, chain in enumerate(chains(scenarios), start=1)),
-            *([] if scenarios else [Step("cores-nodes", [*cores, "--nodes"], count_cores, "works: ", f"{LAB}-3")]),
         ],
     }
 
