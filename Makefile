@@ -8,7 +8,7 @@ RUN = .venv/bin/python tests/run.py
 DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo clean check sanity tarball-test power-cuts molecule test bench
+.PHONY: help tools demo clean docs check sanity tarball-test power-cuts molecule test bench
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -25,6 +25,10 @@ demo: tools ## build a cluster on four nodes of this computer and show its statu
 
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh
+
+docs: tools ## write the tables of the roles' READMEs, and build web pages of all documentation
+	@.venv/bin/python tests/role_readmes.py --write
+	@.venv/bin/python tests/docs_site.py
 
 check: tools ## what is quick and needs no nodes, in about two minutes
 	@$(RUN) check

@@ -196,12 +196,16 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
     unit = ["coverage", "run", "-m", "pytest", "--color=no", "-m"]
     cores = [sys.executable, "tests/cores.py"]
     return {
-        "slow": [Step("unit-slow", [*unit, "slow"], count_unit)],
+        "slow": [
+            Step("unit-slow", [*unit, "slow"], count_unit),
+            Step("docs-site", [sys.executable, "tests/docs_site.py"]),
+        ],
         "sanity": [Step("sanity", ["tests/sanity.sh"])],
         "check": [
             Step("unit", [*unit, "not slow"], count_unit),
             Step("ansible-lint", ["ansible-lint", "--profile=production", "--offline", "--nocolor", "--strict"]),
             Step("docs", ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]),
+            Step("role-readmes", [sys.executable, "tests/role_readmes.py"]),
             Step("changelog", [sys.executable, "tests/check_changelog.py"]),
             Step("mypy", ["mypy"]),
             Step("yamllint", ["yamllint", "--strict", *tracked("*.yml", "*.yaml")]),
