@@ -28,7 +28,12 @@ CONF = """
 project = "greenlab.cluster"
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 html_theme = "alabaster"
-html_theme_options = {"page_width": "1200px", "fixed_sidebar": True, "description": "Clusters that measure software"}
+html_theme_options = {
+    "description": "Clusters that measure software",
+    "fixed_sidebar": True,
+    "page_width": "1200px",
+    "sidebar_width": "260px",
+}
 html_show_copyright = False
 pygments_style = "ansible"
 highlight_language = "none"
