@@ -20,7 +20,8 @@ options:
     required: true
   hostvars:
     description:
-      - Ansible's C(hostvars). Each such host needs C(gmt_machine_id) and C(gmt_machine_description).
+      - Ansible's C(hostvars). Each such host has C(gmt_machine_id) and C(gmt_machine_description), or else its place in
+        the list, from 1, and its name stand for them.
       - Its address is C(ansible_host), or else its name.
     type: dict
     required: true

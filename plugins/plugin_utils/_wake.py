@@ -53,18 +53,21 @@ class BadMachine(ValueError):
 
 
 def targets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) -> list[Machine]:
-    """Return the machines that can be woken: those with a MAC address or a driver."""
+    """Return the machines that can be woken: those with a MAC address or a driver.
+
+    A machine that the jobs DB does not know, because another queue tells of it, is numbered by its place.
+    """
     machines = []
-    for host in hosts:
+    for place, host in enumerate(hosts, start=1):
         variables = hostvars[host]
         if "wake_target_mac" not in variables and "wake_target_driver" not in variables:
             continue
         own = {key: variables[f"wake_target_{key}"] for key in DEFAULTS if f"wake_target_{key}" in variables}
         machines.append(
             {
-                "id": variables["gmt_machine_id"],
+                "id": variables.get("gmt_machine_id", place),
                 "name": host,
-                "description": variables["gmt_machine_description"],
+                "description": variables.get("gmt_machine_description", host),
                 "address": variables.get("ansible_host", host),
                 **own,
             }

@@ -37,6 +37,14 @@ def test_targets_are_the_hosts_that_can_be_woken():
     ]
 
 
+def test_a_target_that_no_jobs_db_knows_is_numbered_by_its_place():
+    options = {"on": ["/usr/local/bin/switch", "on"]}
+    hostvars = {"worker1": {}, "worker2": {"wake_target_driver": "command", "wake_target_driver_options": options}}
+    assert wake_targets(["worker1", "worker2"], hostvars) == [
+        {"id": 2, "name": "worker2", "description": "worker2", "address": "worker2", "driver": "command",
+         "driver_options": options}]
+
+
 def test_windows_get_their_defaults():
     windows = [
         {"kind": "daily", "at": "13:00"},

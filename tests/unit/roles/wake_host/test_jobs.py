@@ -266,3 +266,49 @@ def test_no_psql_is_unknown(db, monkeypatch):
     monkeypatch.setitem(os.environ, "PATH", "/nowhere")
     with pytest.raises(jobs.Unknown, match="the jobs DB cannot be asked: .*psql"):
         jobs.ask(queue, [])
+
+
+# a command ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(machine):
+    """Let a shell tell what is waiting."""
+
+    def ask(script, timeout=5):
+        queue = {"source": "command", "command": ["sh", "-c", script], "timeout": timeout}
+        return jobs.ask(queue, [machine(1), machine(2)])
+
+    return ask
+
+
+def test_a_command_tells_of_each_machine_by_its_name_and_one_that_is_missing_is_not_known(command):
+    assert command("""echo '{"machine2": 3, "stranger": 1}'""") == {2: jobs.Answer(3)}
+
+
+def test_a_command_tells_one_number_for_all(command):
+    assert command("echo 0") == {1: jobs.Answer(0), 2: jobs.Answer(0)}
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo no queue >&2; exit 3", "the command sh ended with 3: no queue"),
+        ("true", "the command sh tells"),
+        ("echo many", "the command sh tells"),
+        ("echo -1", "-1 is no number of jobs"),
+        ("echo true", "True is no number of jobs"),
+        ("""echo '{"machine1": "2"}'""", "'2' is no number of jobs"),
+        ("echo '[1, 2]'", "no number of jobs"),
+    ],
+)
+def test_what_a_command_does_not_tell_is_not_known(command, script, why):
+    with pytest.raises(jobs.Unknown, match=re.escape(why)):
+        command(script)
+
+
+def test_a_command_that_hangs_or_is_missing_is_not_known(command, machine):
+    with pytest.raises(jobs.Unknown, match="timed out"):
+        command("sleep 9", timeout=0.2)
+    with pytest.raises(jobs.Unknown, match="No such file"):
+        jobs.ask({"source": "command", "command": ["/no/such"], "timeout": 5}, [machine(1)])

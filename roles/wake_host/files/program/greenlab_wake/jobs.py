@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the greenlab.cluster contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is waiting for which machine: from GMT's API, or straight from the jobs DB.
+"""What is waiting for which machine: from GMT's API, straight from the jobs DB, or from a command.
 
 There are three answers for a machine: jobs are waiting, none is, and not known. Not known is the exception Unknown, or
 a machine that is missing in the result; it must never be taken for "none".
@@ -163,4 +163,42 @@ def ask_db(queue: dict[str, t.Any], _machines: Machines) -> Answers:
         raise Unknown(f"the jobs DB's answer cannot be read: {error}") from error
 
 
-SOURCES: dict[str, t.Callable[[dict[str, t.Any], Machines], Answers]] = {"api": ask_api, "db": ask_db}
+# a command ----------------------------------------------------------------------------------------------------------
+
+
+def ask_command(queue: dict[str, t.Any], machines: Machines) -> Answers:
+    """Let a command tell: one number for all machines, or a JSON object with the number of each by its name."""
+    command = queue["command"]
+    try:
+        done = subprocess.run(  # noqa: S603 from a file of root's
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf8",
+            errors="replace",
+            timeout=queue["timeout"],
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unknown(f"the command cannot be asked: {error}") from error
+    if done.returncode != 0:
+        raise Unknown(f"the command {command[0]} ended with {done.returncode}: {' '.join(done.stderr.split())}")
+    try:
+        told = json.loads(done.stdout)
+        by_name = told if isinstance(told, dict) else {machine["name"]: told for machine in machines}
+        return {m["id"]: Answer(_number(by_name[m["name"]])) for m in machines if m["name"] in by_name}
+    except ValueError as error:
+        raise Unknown(f"the command {command[0]} tells {web.excerpt(done.stdout.encode())}: {error}") from error
+
+
+def _number(value: t.Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of jobs")
+    return value
+
+
+SOURCES: dict[str, t.Callable[[dict[str, t.Any], Machines], Answers]] = {
+    "api": ask_api,
+    "db": ask_db,
+    "command": ask_command,
+}
