@@ -41,6 +41,17 @@ def test_the_example_needs_no_jobs_db(tmp_path: Path):
     assert done.returncode == 0, done.stdout
 
 
+def test_workers_may_sleep_and_be_woken(tmp_path: Path):
+    parts = ["headless", "cluster_net", "distcc", "mpi", "wake_target", "autosuspend", "wake_host"]
+    good = {"compile_parts": parts, "wake_target_mac": "52:54:00:12:34:ab", "autosuspend_idle": 1800}
+    switched = {"wake_target_driver": "command", "wake_target_driver_options": {"on": ["/usr/local/bin/switch", "on"]}}
+    done = preflight(tmp_path, {"compile_workers": {"hosts": {"worker1": good, "worker2": switched}}})
+    assert done.returncode == 0, done.stdout
+    done = preflight(tmp_path, {"compile_workers": {"hosts": {"worker1": {"autosuspend_idel": 1800}}}})
+    assert done.returncode == 2
+    assert "autosuspend_idle" in done.stdout
+
+
 def test_all_that_would_hurt_is_refused_at_once(tmp_path: Path):
     done = preflight(
         tmp_path,
@@ -52,6 +63,7 @@ def test_all_that_would_hurt_is_refused_at_once(tmp_path: Path):
                         "cluster_net_address": "10.9.9.9",
                         "distcc_allow": ["0.0.0.0/0"],
                         "distcc_backoff": 0,
+                        "distcc_io_timeout": 0,
                         "distcc_listen": "10.168.168.99",
                     },
                     "worker3": {"ansible_host": "10.168.168.13", "cluster_net_address": "10.168.168.12"},
@@ -72,6 +84,8 @@ def test_all_that_would_hurt_is_refused_at_once(tmp_path: Path):
         "Name the cluster's own network, such as 10.168.168.0/24.",
         "worker1: distcc_backoff = 0 is out of range. Give a whole number of at least 1. "
         "With 0 a client asks a dead worker for ever. Leave it out for 10 seconds.",
+        "worker1: distcc_io_timeout = 0 is out of range. Give a whole number of at least 1. "
+        "Give twice the seconds that the longest file needs. Leave it out for 120.",
         "worker1: distcc_listen = '10.168.168.99' is not cluster_net_address or ansible_host of this host. "
         "Leave it out, and the server listens in the cluster's network alone.",
         "worker2, worker3: cluster_net_address = '10.168.168.12' is used by 2 hosts. Give each host its own.",
