@@ -55,6 +55,7 @@ def restore(postgres: Any, tmp_path: Path) -> Any:
         psql += [f"--host={postgres.host}", f"--port={postgres.port}", f"--username={postgres.user}"]
         known = {
             "ansible_become": False,
+            "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "jobs_db_name": "by-hand",
             "__jobs_db_chosen": str(file),
@@ -65,7 +66,14 @@ def restore(postgres: Any, tmp_path: Path) -> Any:
         play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.include_tasks": str(role)}]}
         (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
         return subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "-e", json.dumps(known), tmp_path / "play.yml"],
+            [
+                Path(sys.executable).parent / "ansible-playbook",
+                "-i",
+                "localhost,",
+                "-e",
+                json.dumps(known),
+                tmp_path / "play.yml",
+            ],
             env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"},
             cwd=tmp_path,
             capture_output=True,
