@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.greenlab import cluster
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 PLAYS = [
@@ -37,3 +42,32 @@ def test_a_play_that_contacts_hosts_writes_no_files_and_no_journal_there(play: d
     if contacts(play):
         assert play["vars"]["ansible_pipelining"] is True
         assert play["vars"]["ansible_no_target_syslog"] is True
+
+
+@pytest.mark.slow
+def test_a_cluster_without_a_wake_host_wakes_nobody_and_goes_on(tmp_path: Path):
+    play = {
+        "hosts": "machine1",
+        "gather_facts": False,
+        "tasks": [{"ansible.builtin.include_tasks": str(PLAYBOOKS / "tasks/wake.yml")}],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf8")
+    known = {"ansible_connection": "local", "wake_target_mac": "02:00:00:00:00:01"}
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            *("-i", "machine1,", "-e", json.dumps(known)),
+            tmp_path / "play.yml",
+        ],
+        env={
+            **{key: value for key, value in os.environ.items() if key != "ANSIBLE_CONFIG"},
+            "ANSIBLE_COLLECTIONS_PATH": str(Path(next(iter(cluster.__path__))).parents[2]),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped=2" in done.stdout
