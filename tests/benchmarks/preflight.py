@@ -72,7 +72,7 @@ def main() -> None:
             folder = Path(home) / title.replace(" ", "-")
             folder.mkdir()
             write_inventory(folder, args.machines, faults)
-            for _ in range(args.rounds):
+            for _dummy in range(args.rounds):
                 seconds, cpu, said = run(folder)
                 wanted = NAMED if faults else (f"{args.machines + 1} hosts looked at",)
                 if missing := [part for part in wanted if part not in said]:
