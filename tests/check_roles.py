@@ -7,7 +7,8 @@ For every entry point of every role
 - each public variable that its tasks read, through files, templates and vars, is one of its options;
 and for the role as a whole
 - each default and each private variable is read somewhere (what only playbooks read is listed below, with a reason);
-- each variable with the role's prefix that is read is an option or is set by the role.
+- each variable with the role's prefix that is read is an option or is set by the role;
+- each path that its tasks write is declared in tasks/managed.yml, where the role has that.
 Exit status 1 with one line for each disagreement.
 """
 
@@ -31,6 +32,15 @@ READ_BY_PLAYBOOKS = {
     # For the wake host.
     "wake_target": {f"wake_target_{name}" for name in ("cycle_driver", "cycle_options", "excluded", "windows")},
 }
+
+# What writes a file, and what need not be declared: files that are gone when the role is done, or on the control node.
+WRITES = re.compile(r"(?:ansible\.builtin\.)?(?:copy|template|file|lineinfile|blockinfile|replace|git)")
+NOT_MANAGED = {
+    "gmt": {"__gmt_wheels", "__gmt_wheels_archive", "gmt_wheels_dir"},
+    "jobs_db": {"jobs_db_tls_fetch"},
+}
+# Variables of a task, and what only says which host it is.
+LOCAL = {"item", "inventory_hostname"}
 
 # Keys whose text is an expression without braces.
 CONDITIONS = {"when", "failed_when", "changed_when", "until", "that", "assert_that"}
@@ -159,6 +169,7 @@ class Role:
             return
         all_tasks = [path.stem for path in sorted((self.path / "tasks").glob("*.yml"))]
         all_options = set().union(*(spec.get("options", {}) for spec in self.specs.values()))
+        yield from self.undeclared()
         for entry, spec in self.specs.items():
             yield from self.faults_of_entry(entry, spec)
         for name in sorted(set(self.defaults) - set(self.specs["main"].get("options", {}))):
@@ -169,6 +180,23 @@ class Role:
             yield f"{name} is read nowhere"
         for name in sorted(set(filter(self.is_ours, read)) - all_options - self.sets()):
             yield f"{name} is read, but is neither an option nor set by the role"
+
+    def undeclared(self) -> Iterator[str]:
+        """Yield one line for each path that is written and not declared."""
+        managed = self.path / "tasks/managed.yml"
+        if not managed.exists():
+            return
+        declared = self.reads(["managed"])
+        text = managed.read_text(encoding="utf8")
+        content = [load(self.path / f"tasks/{name}.yml") for name in self.task_files("main")]
+        for module, options in self._pairs(content):
+            if not WRITES.fullmatch(module) or not isinstance(options, dict) or options.get("state") == "absent":
+                continue
+            path = str(options.get("dest") or options.get("path"))
+            names = names_in(path) - LOCAL
+            missing = names - declared - NOT_MANAGED.get(self.name, set())
+            if missing or (not names and "item" not in path and path not in text):
+                yield f"{path} is written, but tasks/managed.yml does not declare it"
 
     def faults_of_entry(self, entry: str, spec: dict[str, Any]) -> Iterator[str]:
         """Yield one line for each disagreement of an entry point."""
