@@ -15,8 +15,12 @@ _ARGUMENTS: dict[str, t.Any] = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "id_variable": {"type": "str", "default": "gmt_machine_id"},
     "roles": {"type": "list", "elements": "str", "required": True},
-    "built": {"type": "list", "elements": "dict", "required": True},
+    "built": {"type": "list", "elements": "dict", "default": []},
+    "also": {"type": "list", "elements": "str", "default": []},
+    "branches": {"type": "list", "elements": "dict", "default": []},
+    "commits": {"type": "list", "elements": "str", "default": []},
     "more": {"type": "dict", "default": {}},
+    "files": {"type": "list", "elements": "str", "default": []},
     "ignore": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -29,19 +33,38 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return C(hosts): for each its C(parts) and its C(changes)."""
+        """Return C(hosts), for each its C(parts), C(fingerprint) and C(changes), and the lists made of them."""
         result = super().run(tmp, task_vars)
         arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)[1]
         built = {row["id"]: row["parts"] for row in arguments["built"]}
+        asked = [(row["repo"], row["version"]) for row in arguments["branches"]]
+        commits = dict(zip(asked, arguments["commits"]))
         variables = _variables.of_hosts(task_vars or {}, self._templar)
-        plan = {}
+        more = {name: _build.hash_of(name, value) for name, value in arguments["more"].items()}
+        plan: dict[str, t.Any] = {}
+        branches = set()
         for host in arguments["hosts"]:
             of_host = variables(host)
+            branch = _build.branch_of(of_host)
+            branches.update([branch] if branch else [])
+            commit = commits.get(branch, "") if branch else None
+            parts = {
+                **_build.parts(of_host, arguments["roles"], arguments["also"], arguments["ignore"], commit),
+                **more,
+                **_build.contents(of_host, arguments["files"]),
+            }
             number = of_host.read(arguments["id_variable"]) if arguments["id_variable"] in of_host else None
-            parts = _build.parts(of_host, arguments["roles"], arguments["more"].get(host), arguments["ignore"])
             plan[host] = {
+                "id": number.value if number else None,
                 "parts": parts,
+                "fingerprint": _build.fingerprint(parts),
                 "changes": _build.changes(parts, built.get(number.value if number else None)),
             }
-        result.update(changed=False, hosts=plan)
+        result.update(
+            changed=False,
+            hosts=plan,
+            different=[host for host, of_it in plan.items() if of_it["changes"]],
+            unchanged=[host for host, of_it in plan.items() if not of_it["changes"]],
+            branches=[{"repo": repo, "version": version} for repo, version in sorted(branches)],
+        )
         return result

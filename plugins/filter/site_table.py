@@ -11,7 +11,8 @@ short_description: Table of what a run has done with each machine
 version_added: 0.1.0
 description:
   - Reads the facts C(site_outcome) and C(site_why) that the playbooks set, and returns the lines of a table.
-  - A machine without them was not begun, because the run ended before its turn.
+  - A machine without them is unchanged where the plan has found nothing to do (facts C(site_plan) and C(site_work) of
+    localhost); else it was not begun, because the run ended before its turn.
 positional: _input, hostvars
 options:
   _input:

@@ -36,14 +36,34 @@ options:
     elements: str
     required: true
   built:
-    description: The C(machines) that M(greenlab.cluster.gmt_build) returns.
+    description: The C(machines) that M(greenlab.cluster.gmt_build) returns. A host that is not among them would change.
     type: list
     elements: dict
-    required: true
+    default: []
+  also:
+    description: Other variables that count. C(name.key) is a key of one that is a dictionary.
+    type: list
+    elements: str
+    default: []
+  branches:
+    description: The RV(branches) that an earlier call has named.
+    type: list
+    elements: dict
+    default: []
+  commits:
+    description: What each of O(branches) stands for now, in their order. It counts for the hosts that track the branch.
+    type: list
+    elements: str
+    default: []
   more:
-    description: What else counts, by host and by name, for example the commit that a branch stands for.
+    description: Values that count for each of the hosts, by name.
     type: dict
     default: {}
+  files:
+    description: Variables that name a file of the control node, whose content counts.
+    type: list
+    elements: str
+    default: []
   ignore:
     description: Options of the roles that do not count, because they change something on another host only.
     type: list
@@ -88,6 +108,26 @@ hosts:
       elements: str
   sample:
     machine1:
+      id: 1
       parts: {"collection": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
+      fingerprint: 0b9f6c1d5a7e4f23
       changes: [gmt_release]
+different:
+  description: The hosts with changes, in their order.
+  returned: success
+  type: list
+  elements: str
+  sample: [machine1]
+unchanged:
+  description: The hosts without changes, in their order.
+  returned: success
+  type: list
+  elements: str
+  sample: [machine2]
+branches:
+  description: What hosts track that is neither a tag nor a commit (C(gmt_repo), C(gmt_version)), each once.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{"repo": "https://example.org/gmt.git", "version": "main"}]
 """

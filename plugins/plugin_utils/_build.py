@@ -12,10 +12,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 import typing as t
 from pathlib import Path
 
-from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import is_secret, load_roles
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import Value, is_secret, load_roles
 
 if t.TYPE_CHECKING:
     from ansible_collections.greenlab.cluster.plugins.plugin_utils._preflight import HostVariables
@@ -24,6 +25,9 @@ COLLECTION_ROOT = Path(__file__).parents[2]
 
 # What of a role or plugin cannot change a machine.
 _WITHOUT_EFFECT = {"README.md", "__pycache__", "meta"}
+
+# A tag or a commit stands still, a branch may have moved.
+_FIXED_VERSION = re.compile(r"v?[0-9]+\.[0-9.]+|[0-9a-f]{40}")
 
 # Hashes are readable in the jobs DB. A password behind one must stay as hard to guess as in a file of password hashes.
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 16}
@@ -55,25 +59,69 @@ def names_of(roles: tuple[str, ...], root: Path = COLLECTION_ROOT) -> frozenset[
     return frozenset(name for role in roles for name in specified[role].names)
 
 
+def _value_of(variables: HostVariables, name: str) -> Value | None:
+    """Return what a host has under a name, or under a key of a dictionary, as in `options.color`."""
+    name, _dot, key = name.partition(".")
+    value = variables.read(name) if name in variables else None
+    if value is None or value.from_facts or value.problem:
+        return None
+    if not key:
+        return value
+    inside = value.value.get(key) if isinstance(value.value, dict) else None
+    return None if inside is None else Value(inside, secret=value.secret)
+
+
+def hash_of(name: str, value: t.Any, secret: bool = False) -> str:
+    """Return a hash of a value, one that is hard to guess if the value or its name is that of a secret."""
+    return _hash(name, json.dumps(value, sort_keys=True, default=str), secret or is_secret(name, None, value))
+
+
+def contents(variables: HostVariables, names: t.Iterable[str]) -> dict[str, str]:
+    """Return a hash for each file of the control node that a variable of the host names, if it is there."""
+    found = {}
+    for name in names:
+        value = _value_of(variables, name)
+        file = Path(str(value.value)).expanduser() if value and value.value else None
+        if file and file.is_file():
+            found[f"content of {name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:32]
+    return found
+
+
 def parts(
     variables: HostVariables,
     roles: t.Iterable[str],
-    more: t.Mapping[str, t.Any] | None = None,
+    also: t.Iterable[str] = (),
     ignore: t.Iterable[str] = (),
+    branch: str | None = None,
 ) -> dict[str, str]:
-    """Return a hash for each variable of the roles that the host has, for what `more` holds, and for the collection.
+    """Return a hash for each variable of the roles and in `also` that the host has, for the commit that its branch
+    stands for, and for the collection.
 
     What an operator sets at run time (facts) is no part of it, nor what cannot be read: preflight has told of that. Nor
     is what to `ignore`.
     """
     found = {}
-    for name in sorted(names_of(tuple(roles)).difference(ignore)):
-        value = variables.read(name) if name in variables else None
-        if value is not None and not value.from_facts and not value.problem:
-            secret = value.secret or is_secret(name, None, value.value)
-            found[name] = _hash(name, json.dumps(value.value, sort_keys=True, default=str), secret)
-    found.update({name: _hash(name, json.dumps(value)) for name, value in (more or {}).items()})
+    for name in sorted(names_of(tuple(roles)).difference(ignore).union(also)):
+        value = _value_of(variables, name)
+        if value is not None:
+            found[name] = hash_of(name, value.value, value.secret)
+    if branch is not None:
+        found["branch"] = _hash("branch", branch)
     return {"collection": of_collection(), **found}
+
+
+def branch_of(variables: HostVariables) -> tuple[str, str] | None:
+    """Return repository and branch of a host whose version is neither a tag nor a commit."""
+    version = _value_of(variables, "gmt_version") or _value_of(variables, "gmt_release")
+    repo = _value_of(variables, "gmt_repo")
+    if version is None or repo is None or _FIXED_VERSION.fullmatch(str(version.value)):
+        return None
+    return str(repo.value), str(version.value)
+
+
+def fingerprint(found: t.Mapping[str, str]) -> str:
+    """Return one hash for all parts."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def changes(wanted: t.Mapping[str, str], built: t.Mapping[str, str] | None) -> list[str]:

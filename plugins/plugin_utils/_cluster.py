@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._variables import is_plain
+
 NO_HOLDS = "No machine is held."
 
 
 def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Return id and description of each host, in the order of the inventory."""
     return [
-        {"id": hostvars[host]["gmt_machine_id"], "description": hostvars[host]["gmt_machine_description"]}
+        {"id": read(hostvars, host, "gmt_machine_id"), "description": read(hostvars, host, "gmt_machine_description")}
         for host in hosts
     ]
+
+
+def read(hostvars: t.Mapping[str, t.Mapping[str, t.Any]], host: str, name: str) -> t.Any:
+    """Return a variable of a host, without the templating engine that hostvars[host] makes where it is plain."""
+    raw = hostvars.raw_get(host).get(name) if hasattr(hostvars, "raw_get") else None
+    return hostvars[host][name] if raw is None or not is_plain(raw) else raw
 
 
 def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[str]:
@@ -27,11 +35,39 @@ def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[
     ]
 
 
+# What to do about a machine that a run has left as it was.
+REMEDIES = {
+    "left alone": "Run the playbook again later, let it wait longer (-e site_wait=1h), or, if you know that nothing"
+    " runs there, -e site_force=true.",
+    "failed": "Correct that and run the playbook again.",
+    "not begun": "Correct that, and run the playbook again.",
+    "lost": "When it is back, run the playbook again, or release it with playbooks/release.yml.",
+}
+
+
 def outcome_rows(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, str]]:
-    """Return what became of each host in a run: its name, the outcome, and why or what changed."""
+    """Return what became of each host in a run: its name, the outcome, and why or what changed.
+
+    A host that the plan found nothing to do for (facts of localhost) is unchanged.
+    """
+    # Facts are plain; hostvars[host] would make a new templating engine for each host.
+    variables = getattr(hostvars, "raw_get", lambda host: hostvars.get(host, {}))
+    run = variables("localhost")
+    unchanged = set(run.get("site_plan", {}).get("hosts", ())).difference(run.get("site_work", ()))
+    rows = []
+    for host in hosts:
+        of_host = variables(host)
+        outcome = of_host.get("site_outcome", "unchanged" if host in unchanged else "not begun")
+        rows.append((host, str(outcome), str(of_host.get("site_why", ""))))
+    return rows
+
+
+def site_left(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Return a sentence for each host where something is left to do, with the remedy."""
     return [
-        (host, str(hostvars[host].get("site_outcome", "not begun")), str(hostvars[host].get("site_why", "")))
-        for host in hosts
+        f"{host}: {outcome}, because {why}. {REMEDIES[outcome]}"
+        for host, outcome, why in outcome_rows(hosts, hostvars)
+        if outcome in REMEDIES and why
     ]
 
 

@@ -36,14 +36,14 @@ def _is_encrypted(raw: t.Any) -> bool:
     return type(raw).__name__ in _ENCRYPTED_TYPES
 
 
-def _is_plain(raw: t.Any) -> bool:
+def is_plain(raw: t.Any) -> bool:
     """Say whether templating would change nothing: most values are plain, and templating is what costs time."""
     if isinstance(raw, str):
         return not _TEMPLATE_MARKS.search(raw)
     if isinstance(raw, Mapping):
-        return all(_is_plain(part) for pair in raw.items() for part in pair)
+        return all(is_plain(part) for pair in raw.items() for part in pair)
     if isinstance(raw, (list, tuple)):
-        return all(_is_plain(part) for part in raw)
+        return all(is_plain(part) for part in raw)
     return raw is None or isinstance(raw, (bool, int, float))
 
 
@@ -79,7 +79,7 @@ class Variables:
     def read(self, name: str) -> _preflight.Value | None:
         """Return a variable that is set, templated if it has to be; nothing if its template omits it."""
         raw = self._raw[name]
-        if _is_plain(raw):
+        if is_plain(raw):
             return _preflight.Value(raw)
         names = self._made_from(name)
         if names & _READS_MORE:

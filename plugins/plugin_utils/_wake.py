@@ -58,10 +58,12 @@ def targets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, t.Any]]) -
     A machine that the jobs DB does not know, because another queue tells of it, is numbered by its place.
     """
     machines = []
+    # hostvars[host] makes a new templating engine, and most hosts of a large cluster may have neither.
+    has = getattr(hostvars, "raw_get", hostvars.__getitem__)
     for place, host in enumerate(hosts, start=1):
-        variables = hostvars[host]
-        if "wake_target_mac" not in variables and "wake_target_driver" not in variables:
+        if not {"wake_target_mac", "wake_target_driver"}.intersection(has(host)):
             continue
+        variables = hostvars[host]
         own = {key: variables[f"wake_target_{key}"] for key in DEFAULTS if f"wake_target_{key}" in variables}
         machines.append(
             {

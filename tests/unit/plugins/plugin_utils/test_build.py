@@ -22,8 +22,8 @@ class Inventory(dict[str, Any]):
         return self[name] if isinstance(self[name], Value) else Value(self[name])
 
 
-def of(more: Any = None, **values: Any) -> dict[str, str]:
-    return _build.parts(Inventory({**HOST, **values}), ["gmt"], more)
+def of(*also: str, branch: str | None = None, **values: Any) -> dict[str, str]:
+    return _build.parts(Inventory({**HOST, **values}), ["gmt"], also, branch=branch)
 
 
 def test_each_option_of_the_roles_counts_and_nothing_else():
@@ -32,7 +32,44 @@ def test_each_option_of_the_roles_counts_and_nothing_else():
     assert changes(of(gmt_release="v4.0", gmt_dir="/opt/x"), of()) == ["gmt_dir", "gmt_release"]
     assert changes(of(), of(gmt_dir="/opt/x")) == ["gmt_dir"]
     assert changes(of(gmt_config={"a": [2], "b": 1}), of()) == []
-    assert changes(of({"commit": "abc"}), of()) == ["commit"]
+    assert changes(of(branch="abc"), of()) == ["branch"]
+    assert changes(of("lab_prefix"), of()) == ["lab_prefix"]
+    assert changes(of("nothing", "lab_prefix.key"), of()) == []
+
+
+def test_a_key_of_a_dictionary_counts_alone():
+    one, other = ({"options": {"color": color, "size": 1}} for color in ("red", "green"))
+    assert of("options.size", **one) == of("options.size", **other)
+    assert changes(of("options.color", **one), of("options.color", **other)) == ["options.color"]
+
+
+@pytest.mark.parametrize(
+    ("values", "branch"),
+    [
+        ({"gmt_release": "v4.1"}, None),
+        ({"gmt_release": "v4.1", "gmt_version": "0" * 40}, None),
+        ({"gmt_release": "v4.1", "gmt_version": "dev"}, ("git://x", "dev")),
+        ({"gmt_release": "main"}, ("git://x", "main")),
+    ],
+)
+def test_a_branch_may_have_moved(values: dict[str, str], branch: Any):
+    assert _build.branch_of(Inventory({"gmt_repo": "git://x", **values})) == branch
+
+
+def test_the_content_of_a_file_of_the_control_node_counts(tmp_path: Path):
+    host = Inventory({"key": str(tmp_path / "key"), "certificate": "", "other": str(tmp_path / "nothing")})
+    names = ["key", "certificate", "other", "unset"]
+    assert _build.contents(host, names) == {}
+    (tmp_path / "key").write_text("one")
+    one = _build.contents(host, names)
+    (tmp_path / "key").write_text("two")
+    assert list(one) == ["content of key"]
+    assert _build.contents(host, names) != one
+
+
+def test_a_fingerprint_is_that_of_all_parts():
+    assert _build.fingerprint(of()) == _build.fingerprint(dict(reversed(of().items())))
+    assert _build.fingerprint(of()) != _build.fingerprint(of(gmt_release="v4.0"))
 
 
 def test_what_only_facts_or_nobody_can_tell_does_not_count():

@@ -20,6 +20,17 @@ def test_machines_come_in_the_order_of_the_inventory():
     ]
 
 
+def test_a_plain_variable_needs_no_templating_engine_and_a_template_does():
+    class HostVars(dict):
+        """As Ansible's: raw_get() as the inventory has it."""
+
+        def raw_get(self, host):
+            return {"gmt_machine_id": 7, "gmt_machine_description": "{{ name }}"} if host == "one" else {}
+
+    hostvars = HostVars(one={"gmt_machine_id": "never looked at", "gmt_machine_description": "templated"})
+    assert _cluster.machines(["one"], hostvars) == [{"id": 7, "description": "templated"}]
+
+
 def test_each_machine_says_what_became_of_it():
     hostvars = {"one": {"site_outcome": "left alone", "site_why": "a job is RUNNING"}, "two": {}}
     assert site_table(["one", "two"], hostvars) == [
@@ -28,6 +39,27 @@ def test_each_machine_says_what_became_of_it():
         "one      left alone  a job is RUNNING",
         "two      not begun",
     ]
+
+
+def test_a_machine_that_the_plan_has_nothing_for_is_unchanged():
+    run = {"site_plan": {"hosts": {"one": {}, "two": {}}}, "site_work": ["two"]}
+    rows = _cluster.outcome_rows(["one", "two", "three"], {"localhost": run, "one": {}, "two": {}, "three": {}})
+    assert [row[1] for row in rows] == ["unchanged", "not begun", "not begun"]
+
+
+def test_what_is_left_comes_with_a_remedy_and_nothing_else_does():
+    hostvars = {
+        "one": {"site_outcome": "left alone", "site_why": "a job is RUNNING"},
+        "two": {"site_outcome": "built", "site_why": "gmt_release"},
+        "three": {},
+        "four": {"site_outcome": "lost", "site_why": "it does not answer"},
+    }
+    left = _cluster.site_left(list(hostvars), hostvars)
+    assert [line.split(". ")[0] for line in left] == [
+        "one: left alone, because a job is RUNNING",
+        "four: lost, because it does not answer",
+    ]
+    assert "site_wait" in left[0] and "release.yml" in left[1]
 
 
 def test_who_holds_what_is_a_table():
