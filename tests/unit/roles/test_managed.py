@@ -43,6 +43,8 @@ FOUND: dict[str, Any] = {
                 "masks",
                 "account_timers",
                 "packages",
+                "also_removed",
+                "orphans",
                 "snaps",
                 "cron_files",
                 "motd_files",
