@@ -48,5 +48,8 @@ molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
 test: tools ## every check and every test
 	@$(RUN) test
 
-bench: tools ## how fast the jobs DB is written and read (ROUNDS=1 for a quarter of an hour)
-	@.venv/bin/python tests/benchmarks/jobs_db.py --rounds $(or $(ROUNDS),3)
+BENCH ?= converge scale
+bench: tools ## what a run costs, against pyinfra and a script (ROUNDS=1 for a look; BENCH=jobs_db, BENCH=install for others)
+	@set -e; for name in $(BENCH); do \
+		echo "tests/benchmarks/$$name.py"; .venv/bin/python tests/benchmarks/$$name.py $(if $(ROUNDS),--rounds $(ROUNDS)); \
+	done
