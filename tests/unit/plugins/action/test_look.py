@@ -17,6 +17,7 @@ from ansible_collections.greenlab.cluster.plugins.modules import gmt_build, gmt_
 
 ROOT = Path(__file__).resolve().parents[4]
 HOLDS_SQL = ROOT / "roles/jobs_db/files/holds.sql"
+pytestmark = pytest.mark.slow  # each test is a run of ansible-playbook
 NAMES = ["one", "two", "three", "four"]
 PLAYS = ["Find out which machines would change", "Look whether the others are still as they were built"]
 
