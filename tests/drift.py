@@ -13,7 +13,6 @@ if something was found that nobody changed.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -177,9 +176,11 @@ CHANGES = {
 }
 
 
-def found(before, managed):
+def found(manifest):
     """Return what differs now."""
-    return {(one["kind"], one["name"]) for one in differences(before, Reader().read(managed))}
+    reader = Reader()
+    reader.known = manifest["seen"]
+    return {(one["kind"], one["name"]) for one in differences(manifest["found"], reader.read(manifest["managed"]))}
 
 
 def is_part_of(kind, name, changed):
@@ -192,16 +193,15 @@ def is_part_of(kind, name, changed):
 def main(path):
     """Change all that the manifest names."""
     manifest = Manifest(path).load() or sys.exit(f"{path} is no manifest")
-    before, managed = manifest["found"], manifest["managed"]
-    at_once = found(before, managed)
+    at_once = found(manifest)
     if at_once:
         sys.exit(f"Nobody has changed anything yet, and these differ: {sorted(at_once)}")
     faults, seen, spared = [], Counter(), Counter()
-    for kind, names in managed.items():
+    for kind, names in manifest["managed"].items():
         for name in names:
             try:
                 with CHANGES[kind](name):
-                    now = found(before, managed)
+                    now = found(manifest)
             except (CannotChange, FileNotFoundError) as why:
                 spared[f"{kind} {name}: {why}"] += 1
                 continue
@@ -213,10 +213,8 @@ def main(path):
                 for other, what in now
                 if not is_part_of(other, what, name) and what != name
             ]
-            left = found(before, managed)
-            if {one[0] for one in left} == {"checkouts"}:  # the times of a file that is back are new
-                before = json.loads(json.dumps(Reader().read(managed)))
-            elif left:
+            left = found(manifest)
+            if left:
                 sys.exit(f"Undoing the change of {kind} {name} left {sorted(left)}")
     for line in [*spared, *faults]:
         print(line)

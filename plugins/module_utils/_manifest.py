@@ -31,7 +31,7 @@ KINDS = {
     "paths": "a file, link or folder, or that it is absent; not what is in a folder",
     "folders": "a folder with all that is in it",
     "names": "a folder and the names in it",
-    "checkouts": "a git checkout: its commit, and that nothing in it was touched",
+    "checkouts": "a git checkout: its commit, and all that is in it",
     "units": "a unit: enabled or masked, and whether it runs; with a blank and an account one of the account's",
     "unit_files": "a unit: enabled or masked",
     "packages": "a Debian package: whether it is installed",
@@ -97,11 +97,16 @@ def run_command(argv: Sequence[str], account: Account | None) -> str:
 
 
 class Reader:
-    """Reads how things are on this machine. `root` is where its files are, for tests."""
+    """Reads how things are on this machine. `root` is where its files are, for tests.
+
+    `known` has, for each folder of a checkout, a sum of sizes and times and one of contents, as another has `seen` them.
+    """
 
     def __init__(self, root: str = "/", run: Run = run_command) -> None:
         self.root = root.rstrip("/")
         self.run = run
+        self.known: Mapping[str, Sequence[str]] = {}
+        self.seen: dict[str, list[str]] = {}
         self._passwd: dict[str, Account] | None = None
         self._groups: list[list[str]] | None = None
 
@@ -186,12 +191,18 @@ class Reader:
 
     # Checkouts
     def checkouts(self, name: str) -> Facts:
-        """Return the commit of a checkout, and a sum of what the file system says of all files in each folder.
+        """Return the commit of a checkout, and a sum of the contents of all files in each folder.
 
-        As git itself does, it takes a file for unchanged whose size and times are: reading all would take seconds.
+        As git itself does, it reads the files of those folders alone in which sizes or times are not as known.
         """
         top = self.root + name
-        return {"commit": self._commit(f"{top}/.git"), **{below: _sums(path) for below, path in _folders(top)}}
+        facts: Facts = {"commit": self._commit(f"{top}/.git")}
+        for below, path in _folders(top):
+            times = _sum_of(path, _size_and_times)
+            before, contents = self.known.get(name + below, (None, ""))
+            facts[below] = contents if times == before else _sum_of(path, _content)
+            self.seen[name + below] = [times, facts[below]]
+        return facts
 
     def _commit(self, git: str) -> str | None:
         head = (_text(f"{git}/HEAD") or "").strip()
@@ -283,21 +294,34 @@ def _folders(top: str) -> Iterable[tuple[str, str]]:
         todo += [(f"{below}/{name}", where) for name, where in inside if name not in _NOT_IN_A_CHECKOUT]
 
 
-def _sums(folder: str) -> str:
+def _sum_of(folder: str, look: Callable[[os.DirEntry[str], os.stat_result], str]) -> str:
+    """Return a sum of who may do what with each thing in a folder, and of what `look` returns of its files."""
     lines = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if entry.name in _NOT_IN_A_CHECKOUT:
+                    continue
                 state = entry.stat(follow_symlinks=False)
                 line = f"{entry.name} {state.st_mode:o} {state.st_uid} {state.st_gid}"
-                if not stat.S_ISDIR(state.st_mode):
-                    # Nobody can set the time of the last change of what is known of a file.
-                    line += f" {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
-                if entry.name not in _NOT_IN_A_CHECKOUT:
-                    lines.append(line)
+                lines.append(line if stat.S_ISDIR(state.st_mode) else f"{line} {look(entry, state)}")
     except OSError as error:
         return type(error).__name__
     return _sha256("\n".join(sorted(lines)).encode())
+
+
+def _size_and_times(_entry: os.DirEntry[str], state: os.stat_result) -> str:
+    # Nobody can set the time of the last change of what is known of a file.
+    return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
+
+
+def _content(entry: os.DirEntry[str], state: os.stat_result) -> str:
+    if stat.S_ISLNK(state.st_mode):
+        return os.readlink(entry.path)
+    if not stat.S_ISREG(state.st_mode):
+        return "neither file nor link"
+    with open(entry.path, "rb") as file:
+        return _sha256(file.read())
 
 
 def merged(parts: Iterable[Managed]) -> dict[str, list[t.Any]]:
@@ -362,15 +386,14 @@ class Manifest:
             return None
         return content if isinstance(content, dict) and content.get("version") == VERSION else None
 
-    def store(self, fingerprint: str, managed: Managed, found: Facts) -> None:
+    def store(self, **content: t.Any) -> None:
         """Write the manifest beside, and give it its name when it is whole and on the disk."""
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
         beside = f"{self.path}.new"
-        content = {"version": VERSION, "fingerprint": fingerprint, "managed": managed, "found": found}
         with contextlib.suppress(FileNotFoundError):
             os.unlink(beside)
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf8") as file:
-            json.dump(content, file)
+            json.dump({"version": VERSION, **content}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, self.path)
@@ -390,5 +413,6 @@ def compared(manifest: Facts | None, fingerprint: str, reader: Reader) -> Facts:
         return {"converged": False, "why": "there is no manifest that can be believed", "differences": []}
     if manifest["fingerprint"] != fingerprint:
         return {"converged": False, "why": "the manifest is that of another build", "differences": []}
+    reader.known = manifest["seen"]
     found = differences(manifest["found"], reader.read(manifest["managed"]))
     return {"converged": not found, "why": "; ".join(map(sentence, found)), "differences": found}

@@ -95,7 +95,7 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, reader: Reader) -> dict
         return {"changed": before is not None if check_mode else manifest.remove(), "number": 0}
     managed = merged(params["managed"])
     found = reader.read(managed)
-    wanted = {"fingerprint": params["fingerprint"], "managed": managed, "found": found}
+    wanted = {"fingerprint": params["fingerprint"], "managed": managed, "found": found, "seen": reader.seen}
     changed = before is None or any(before.get(key) != value for key, value in wanted.items())
     if changed and not check_mode:
         manifest.store(**wanted)

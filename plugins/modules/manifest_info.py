@@ -41,7 +41,7 @@ options:
     type: str
     required: true
 notes:
-  - Files of a git checkout count as unchanged when their sizes and times are, as for git itself. Of a Python
+  - Files of a git checkout are read only where sizes or times are not as they were, as git does. Of a Python
     environment it sees which packages and versions are there, not their content.
 author:
   - the greenlab.cluster contributors (@greenlab)

@@ -84,8 +84,12 @@ class Systemctl:
         return self.text
 
 
-def compare(root: Path, before: dict[str, Any], systemctl: Systemctl | None = None) -> list[tuple[str, str]]:
-    after = Reader(str(root), systemctl or Systemctl()).read(MANAGED)
+def compare(
+    root: Path, before: dict[str, Any], systemctl: Systemctl | None = None, known: Any = ()
+) -> list[tuple[str, str]]:
+    reader = Reader(str(root), systemctl or Systemctl())
+    reader.known = dict(known)
+    after = reader.read(MANAGED)
     return [(one["kind"], one["name"]) for one in _manifest.differences(before, json.loads(json.dumps(after)))]
 
 
@@ -139,10 +143,31 @@ DRIFTS: list[tuple[Callable[[Path], Any], list[tuple[str, str]]]] = [
 
 @pytest.mark.parametrize(("drift", "expected"), DRIFTS)
 def test_each_drift_is_found_and_nothing_else(root: Path, drift: Any, expected: list[tuple[str, str]]):
-    before = taken(root)
-    assert compare(root, before) == []
+    reader = Reader(str(root), Systemctl())
+    before = json.loads(json.dumps(reader.read(MANAGED)))
+    assert compare(root, before, known=reader.seen) == []
     drift(root)
-    assert compare(root, before) == expected
+    assert compare(root, before, known=reader.seen) == expected
+
+
+def test_a_file_of_a_checkout_that_was_written_again_the_same_is_no_drift(root: Path):
+    reader, again = Reader(str(root)), Reader(str(root))
+    before = reader.read({"checkouts": ["/opt/tool"]})
+    (root / "opt/tool/lib/a.py").write_text(FILES["opt/tool/lib/a.py"])
+    again.known = reader.seen
+    assert _manifest.differences(before, again.read({"checkouts": ["/opt/tool"]})) == []
+    assert again.seen != reader.seen
+
+
+def test_files_of_a_checkout_are_read_where_times_differ_alone(root: Path):
+    (root / "opt/tool/docs").mkdir()
+    (root / "opt/tool/docs/index").write_text("")
+    reader = Reader(str(root))
+    reader.read({"checkouts": ["/opt/tool"]})
+    reader.known = {folder: [times, "believed"] for folder, (times, _contents) in reader.seen.items()}
+    (root / "opt/tool/docs/index").write_text("1")
+    facts = reader.read({"checkouts": ["/opt/tool"]})["checkouts"]["/opt/tool"]
+    assert [folder for folder, contents in facts.items() if contents != "believed"] == ["commit", "/docs/"]
 
 
 @pytest.mark.parametrize(
