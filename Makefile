@@ -19,9 +19,8 @@ tools: ## install what the other targets need (PYTHON=… names the interpreter)
 
 demo: tools ## build a cluster on four nodes of this computer and show its status
 	@$(DEMO) -i inventories/lab tests/lab/create.yml
-	@bash -o pipefail -c '$(DEMO) -i inventories/lab playbooks/site.yml | tee .lab/demo.log'
-	@echo; echo "The cluster:"
-	@sed -n '/^TASK \[Show the cluster\]/,/^PLAY /p' .lab/demo.log | sed -nE 's/^ {8}//p'
+	@$(DEMO) -i inventories/lab playbooks/site.yml
+	@$(DEMO) -i inventories/lab playbooks/status.yml
 
 clean: ## remove all labs of this computer, their image and .lab
 	@tests/clean.sh

@@ -99,7 +99,7 @@ def run_command(argv: Sequence[str], account: Account | None) -> str:
 class Reader:
     """Reads how things are on this machine. `root` is where its files are, for tests.
 
-    `known` has, for each folder of a checkout, a sum of sizes and times and one of contents, as another has `seen` them.
+    `known` has, for each folder of a checkout, a sum of sizes and times and one of contents (`seen` of another reader).
     """
 
     def __init__(self, root: str = "/", run: Run = run_command) -> None:

@@ -164,6 +164,14 @@ machines:
     - id: 2
       description: Raspberry Pi 5
       available: false
+builds:
+  description:
+    - What is known of all machines of the jobs DB, as RV(greenlab.cluster.gmt_build_info#module:machines). Empty in a
+      jobs DB that the role P(greenlab.cluster.jobs_db#role) has not prepared.
+  returned: O(state=present)
+  type: list
+  elements: dict
+  sample: []
 waiting_jobs:
   description:
     - Measurement jobs that wait for the retired machines, oldest first, with those of the columns C(id), C(machine_id),
@@ -183,7 +191,11 @@ waiting_jobs:
 import json
 import typing as t
 
-from ansible_collections.greenlab.cluster.plugins.module_utils._holds import forget_availability
+from ansible_collections.greenlab.cluster.plugins.module_utils._holds import (
+    forget_availability,
+    has_holds,
+    known_builds,
+)
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
     Schema,
@@ -643,9 +655,10 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
         schema = read_schema(connection, params)
         if state == "retired":
             return retire(connection, schema, machines)
-        return register(
+        result = register(
             connection, schema, machines, params["users"], takeover=params["takeover"], commit=not check_mode
         )
+        return {**result, "builds": known_builds(connection, None) if has_holds(connection) else []}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
-from ansible_collections.greenlab.cluster.plugins.modules import gmt_build, gmt_build_info
+from ansible_collections.greenlab.cluster.plugins.modules import gmt_build, gmt_build_info, gmt_machine
 
 HOLDS_SQL = Path(__file__).resolve().parents[4] / "roles/jobs_db/files/holds.sql"
 ONE = {"id": 1, "parts": {"gmt_release": "aa", "collection": "bb"}}
@@ -84,3 +84,12 @@ def test_main_prints_the_result_or_the_error(db: Any, capsys: Any) -> None:
 
     assert call(state="done", machines=[ONE])["machines"][0]["parts"] == ONE["parts"]
     assert "has no 'parts'" in call(state="done", machines=[{"id": 1}])["msg"]
+
+
+def test_registering_tells_the_builds_of_all_machines(db: Any) -> None:
+    run(db, ONE)
+    machines = [{"id": 2, "description": "another"}]
+    done = gmt_machine.run(db.options(gmt_machine.argument_spec(), machines=machines, takeover=True, users=[]))
+    known = gmt_build_info.run(db.options(gmt_build_info.argument_spec()))["machines"]
+    assert done["builds"] == known
+    assert [row["id"] for row in known] == [1]
