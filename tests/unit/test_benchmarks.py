@@ -60,11 +60,11 @@ def test_a_figure_is_the_median_of_one_way_alone() -> None:
 def test_goals_say_what_is_met_and_what_was_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
     import goals
 
-    runs = [run("look", 8.0), run("limit", 1.0), run("pyinfra", 10.0)]
+    runs = [run("look", 8.0), run("site", 3.0), run("limit", 1.0), run("pyinfra", 10.0)]
     goals.table({"runs": runs, "about": {"notes": ["as it was"]}})
     rows = {line.split("|")[1].strip(): line for line in capsys.readouterr().out.splitlines() if line.startswith("|")}
-    assert rows["1"].endswith("| 8 | 8.00 | met |")
-    assert rows["3"].endswith("| 0.35 | 0.80 | not met |")
+    assert rows["1"].endswith("| 8 | 8.00 | met | 3.00 |")
+    assert rows["3"].endswith("| 0.35 | 0.80 | not met | 0.30 |")
     assert "not measured" in rows["6"]
 
 
