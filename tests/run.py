@@ -14,6 +14,7 @@ output is in .lab/test/logs.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import shutil
@@ -26,6 +27,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import cores
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 BIN = CHECKOUT / ".venv/bin"
 LOGS = CHECKOUT / ".lab/test/logs"
@@ -37,8 +40,13 @@ ENV = {
     "MOLECULE_PROJECT_DIRECTORY": str(CHECKOUT),
     "MOLECULE_GLOB": "molecule/*/molecule.yml",
 }
-# Scenarios that are told side by side, each row on nodes of its own; in a row, one may use what an earlier one built.
-CHAINS = [["cluster", "errors", "hold", "lab", "jobs_db"], ["compile_cluster", "compile_cow", "server", "seed"]]
+# Rows of scenarios are told side by side, each on nodes of its own; in a leg, one may use what an earlier one built.
+# A leg is told by the ansible-core of .venv, or by another one of tests/cores/ if this computer has a Python for it: so
+# the oldest and the newest meet real nodes.
+ROWS = [
+    [("", ["cluster", "errors", "hold", "lab", "jobs_db"])],
+    [("", ["compile_cluster", "compile_cow"]), ("2.21", ["server"]), ("2.18", ["seed"])],
+]
 LIMIT = 75 * 60  # seconds; what has not ended by then hangs
 STARTED, STARTED_AT = time.monotonic(), time.time()
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -111,10 +119,12 @@ class Step:
     count: Callable[[int, str], Count] = count_check
     shows: str = ""  # begin of lines to print as they come
     lab: str = LAB  # whose nodes it uses
+    core: str = ""  # another ansible-core than that of .venv
 
     def run(self) -> None:
         """Run it, print a section, and keep the count."""
         started = time.monotonic()
+        programs = cores.programs(self.core) if self.core else None
         log = LOGS / f"{self.name}.log"
         lines = []
         with log.open("w", encoding="utf8") as file:
@@ -123,6 +133,7 @@ class Step:
                 cwd=CHECKOUT,
                 env={
                     **ENV,
+                    "PATH": f"{programs}:{ENV['PATH']}" if programs else ENV["PATH"],
                     "GREENLAB_LAB": self.lab,
                     "MOLECULE_EPHEMERAL_DIRECTORY": str(CHECKOUT / f".lab/{self.lab}/molecule"),
                 },
@@ -144,7 +155,8 @@ class Step:
         word = "FAILED" if done.failed else "ok    "
         line = f"{clock()} {word} {self.name:13} {time.monotonic() - started:6.1f} s"
         figures = f"{done.passed} passed" if done.passed > 1 else ""
-        section = "  ".join(part for part in (line, figures, done.note) if part)
+        core = f"ansible-core {self.core}" if programs else f"no Python for {self.core} here" if self.core else ""
+        section = "  ".join(part for part in (line, figures, core, done.note) if part)
         if done.failed:
             section += f"\n{''.join(lines[-200:])}\n(exit status {status}; all of it: {log.relative_to(CHECKOUT)})\n"
         print(section, flush=True)
@@ -176,25 +188,29 @@ def tracked(*patterns: str) -> list[str]:
     return [name for name in names if (CHECKOUT / name).is_file()]
 
 
-def chains(scenarios: list[str]) -> list[list[str]]:
-    """Return rows of scenarios: those given in one row, else all."""
+def rows(scenarios: list[str]) -> list[list[tuple[str, list[str]]]]:
+    """Return rows of legs: those given in one, told by .venv's ansible-core, else all."""
     there = {path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml")} - {"default"}
-    if there != {name for chain in CHAINS for name in chain}:
-        sys.exit(f"CHAINS in tests/run.py and the scenarios in molecule/ differ: {', '.join(sorted(there))}")
-    return [scenarios] if scenarios else CHAINS
+    if there != {name for row in ROWS for _core, leg in row for name in leg}:
+        sys.exit(f"ROWS in tests/run.py and the scenarios in molecule/ differ: {', '.join(sorted(there))}")
+    return [[("", scenarios)]] if scenarios else ROWS
 
 
-def stories(number: int, chain: list[str]) -> Step:
-    """Return the step that tells the stories of some scenarios, on nodes of its own."""
-    command = ["molecule", "test", "--no-command-borders", *(f"--scenario-name={name}" for name in chain)]
-    lab = LAB if number == 1 else f"{LAB}-{number}"
-    return Step(f"stories-{number}", command, count_stories, shows="TASK [Story: ", lab=lab)
+def stories(row: int, leg: int, core: str, scenarios: list[str]) -> Step:
+    """Return the step that tells the stories of a leg, on the nodes of its row."""
+    command = ["molecule", "test", "--no-command-borders", *(f"--scenario-name={name}" for name in scenarios)]
+    lab = LAB if row == 1 else f"{LAB}-{row}"
+    return Step(f"stories-{row}.{leg}", command, count_stories, shows="TASK [Story: ", lab=lab, core=core)
+
+
+def tell(row: list[Step]) -> None:
+    for step in row:
+        step.run()
 
 
 def steps(scenarios: list[str]) -> dict[str, list[Step]]:
     """Return all steps, by the group that they belong to; the slow ones first."""
     unit = ["pytest", "--color=no", "-m"]
-    cores = [sys.executable, "tests/cores.py"]
     return {
         "slow": [
             Step("unit-slow", [*unit, "slow"], count_unit),
@@ -216,12 +232,16 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
         ],
         "tarball-test": [
             Step("tarball", [sys.executable, "tests/tarball.py"]),
-            Step("cores", cores, count_cores),
+            Step("cores", [sys.executable, "tests/cores.py"], count_cores),
         ],
         # The first lab prepares this computer and makes the image for all.
         "molecule": [
             Step("nodes", ["ansible-playbook", "--inventory=inventories/lab", "tests/lab/create.yml"]),
-            *(stories(number, chain) for number, chain in enumerate(chains(scenarios), start=1)),
+            *(
+                stories(number, leg, *told)
+                for number, row in enumerate(rows(scenarios), start=1)
+                for leg, told in enumerate(row, start=1)
+            ),
         ],
     }
 
@@ -256,8 +276,9 @@ def main() -> None:
     if on_nodes:
         print("Telling the stories on nodes, which takes many minutes", flush=True)
         on_nodes[0].run()
-        with ThreadPoolExecutor(max_workers=len(on_nodes)) as pool:
-            list(pool.map(Step.run, on_nodes[1:]))
+        told = [list(row) for _lab, row in itertools.groupby(on_nodes[1:], key=lambda step: step.lab)]
+        with ThreadPoolExecutor(max_workers=max(len(told), 1)) as pool:
+            list(pool.map(tell, told))
 
     passed = sum(count.passed for count in RESULTS.values())
     failed = sum(count.failed for count in RESULTS.values())
