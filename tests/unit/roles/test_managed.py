@@ -23,7 +23,7 @@ ACCOUNT = ["x", "1001", "1001", "", "/home/gc", "/bin/bash"]
 # What the roles' tasks register on a machine before they declare.
 FOUND: dict[str, Any] = {
     "gmt_release": "v4.1",
-    "getent_passwd": {"gc": ACCOUNT},
+    "ansible_facts": {"getent_passwd": {"gc": ACCOUNT}},
     "__gmt_purelib": {"stdout": "/opt/green-metrics-tool/venv/lib/python3.11/site-packages"},
     "__gmt_account": {"home": "/home/gc"},
     "__docker_os_release": {"content": "SUQ9ZGViaWFuClZFUlNJT05fQ09ERU5BTUU9Ym9va3dvcm0K"},  # Debian bookworm
