@@ -18,6 +18,7 @@ COLLECTION_ROOT = Path(__file__).parents[2]
 
 _ARGUMENTS: dict[str, t.Any] = {
     "groups": {"type": "dict", "required": True},
+    "flags": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "list", "elements": "str", "default": []},
     "roles_path": {"type": "path"},
     "unknown": {"type": "str", "choices": ["error", "warn", "ignore"], "default": "error"},
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
         except _preflight.BadRequest as error:
             raise AnsibleActionFail(f"The task cannot check what it is asked to: {error}") from error
 
-        check = _preflight.Preflight(groups, roles, arguments["unknown"], arguments["known"])
+        check = _preflight.Preflight(groups, roles, arguments["unknown"], arguments["known"], arguments["flags"])
         members = task_vars["groups"]
         check.check_sizes(members)
         groups_of: dict[str, list[str]] = {host: [] for host in members["all"]}

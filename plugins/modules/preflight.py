@@ -77,6 +77,14 @@ options:
     type: str
     choices: [error, warn, ignore]
     default: error
+  flags:
+    description:
+      - Options of type V(bool) for which text such as V(true) is allowed, because they are given on the command line
+        with C(-e name=true), and their roles read them with the filter P(ansible.builtin.bool#filter).
+      - For all others text is an error, because in a condition all text is true.
+    type: list
+    elements: str
+    default: []
   known:
     description:
       - More variables that are no spelling mistakes, for example because a playbook reads them.

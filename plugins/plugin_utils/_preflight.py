@@ -43,6 +43,12 @@ _TYPE_IN_WORDS = {
     "list": "a list",
 }
 
+# In a condition all text is true, "false" too.
+_TEXT_FOR_BOOL = (
+    "= {value!r} is not true or false. Write {means} without quotes into a YAML inventory, or on the command line"
+    """ -e '{{"{name}": {means}}}': what stands behind = there, and in an INI inventory, is text."""
+)
+
 _GROUP_SPEC: dict[str, t.Any] = {
     "apart_from": {"type": "dict", "default": {}},
     "exclusive": {"type": "list", "elements": "list", "default": []},
@@ -415,7 +421,9 @@ class Preflight:
         roles: Mapping[str, Role],
         unknown: str = "error",
         known: Iterable[str] = (),
+        flags: Iterable[str] = (),
     ) -> None:
+        self._flags = frozenset(flags)
         self.problems = Problems()
         self.warnings = Problems()
         self.checked = 0
@@ -605,7 +613,9 @@ class Preflight:
             validator = self._validators[role.name, option] = ArgumentSpecValidator({option: only_value})
         result = validator.validate({option: value.value})
         if not result.error_messages:
-            return ""
+            if spec.get("type") != "bool" or isinstance(value.value, bool) or option in self._flags:
+                return ""
+            return _TEXT_FOR_BOOL.format(value=value.value, name=name, means=str(boolean(value.value)).lower())
         hidden = value.secret or is_secret(name, spec, value.value)
         shown = show(value.value, hidden)
         kind = spec.get("type", "str")

@@ -315,7 +315,7 @@ def test_what_core_coerces_passes(roles: dict[str, _preflight.Role]) -> None:
     good = {
         "gmt_machine_id": "1",
         "gmt_mode": "cron",
-        "gmt_tune": "yes",
+        "gmt_tune": True,
         "gmt_ports": "1,2",
         "gmt_config": {"any": ["thing"]},
         "gmt_db": {"port": "5432"},
@@ -611,3 +611,18 @@ def test_a_group_may_be_needed_by_others_only() -> None:
     assert lines_of(groups, {}, members={"compile": ["a"]}) == []
     (line,) = lines_of(groups, {}, members={"machines": ["a"]})
     assert line.startswith("group jobs_db is missing.")
+
+
+@pytest.mark.parametrize(("value", "means"), [("false", "false"), ("yes", "true"), ("no", "false"), (1, "true")])
+def test_text_is_no_bool_for_all_of_it_counts_as_true(
+    roles: dict[str, _preflight.Role], value: t.Any, means: str
+) -> None:
+    (line,) = lines_of({"g": {"roles": ["gmt"]}}, {"m1": {"gmt_machine_id": 1, "gmt_tune": value}}, roles)
+    assert line.startswith(f"m1: gmt_tune = {value!r} is not true or false. Write {means} without quotes")
+    assert f"-e '{{\"gmt_tune\": {means}}}'" in line
+
+
+def test_flags_may_be_text_and_must_still_mean_something(roles: dict[str, _preflight.Role]) -> None:
+    for value, wrong in [("true", 0), (False, 0), ("perhaps", 1)]:
+        host = {"gmt_machine_id": 1, "gmt_tune": value}
+        assert len(lines_of({"g": {"roles": ["gmt"]}}, {"m1": host}, roles, flags=["gmt_tune"])) == wrong
