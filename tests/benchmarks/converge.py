@@ -55,6 +55,7 @@ WAYS = {
     "limit": "ssh and Python (the limit)",
     "site": "site.yml",
     "look": "site.yml, looking at each",
+    "hurry": "… and not waiting before",
     "full": "site.yml, all roles",
     "pyinfra": "pyinfra",
     "shell": "shell script",
@@ -276,6 +277,7 @@ class Bench:
             "limit": self.limit,
             "site": self.site,
             "look": lambda machines: self.site(machines, "--extra-vars=site_look=true"),
+            "hurry": lambda machines: self.site(machines, "--extra-vars={site_look: true, site_look_settle: 0}"),
             "full": lambda machines: self.site(machines, "--extra-vars=site_full=true"),
             "pyinfra": self.pyinfra,
             "shell": self.shell,
@@ -284,7 +286,7 @@ class Bench:
     def changed(self, way: str) -> list[str]:
         """Return the lines in which the last run says that it changed something."""
         text = "\n".join(self.cluster.outputs)
-        if way in ("site", "look", "full"):
+        if way in ("site", "look", "hurry", "full"):
             return re.findall(r"^\S+ +: ok=\d+ +changed=[1-9].*$", text, re.MULTILINE)
         if way == "pyinfra":
             return re.findall(r"^.*\] .*Success.*$", text, re.MULTILINE)
@@ -476,7 +478,7 @@ def main() -> None:
     parser.add_argument("--first-sizes", type=numbers, default=[1, 8])
     parser.add_argument("--full-size", type=int, default=8, help="not all roles for more machines than this")
     parser.add_argument("--full-rounds", type=int, help="of all roles, which take minutes; --rounds if not given")
-    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS)[:6])
+    parser.add_argument("--ways", type=lambda text: text.split(","), default=list(WAYS)[:7])
     parser.add_argument("--one-rounds", type=int, help="of one machine in a cluster of 1,000 and of 3")
     parser.add_argument("--wheels-rounds", type=int, help="of new Python environments on four machines")
     parser.add_argument("--minutes", type=float, default=120, help="begin nothing new after this time")
