@@ -84,7 +84,10 @@ def one(bench: Bench, log: Log, rounds: int, late: Callable[[], bool]) -> None:
         folder = bench.cluster.folder / str(size)
         folder.mkdir(exist_ok=True)
         clusters[size] = Cluster(folder, size)
+        clusters[size].spell_out(bench.prefix)
     machine = bench.cluster.machines[:1]
+    # What is spelled out may be another build.
+    clusters[3].cost([clusters[3].command("ansible-playbook", *bench.site_options(machine), limit=machine)])
     few = "DELETE FROM machines WHERE id > 8"
     for number in range(1, rounds + 1):
         for size, cluster in clusters.items():

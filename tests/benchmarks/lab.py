@@ -73,6 +73,36 @@ class Cluster:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
 
+    def spell_out(self, prefix: str) -> None:
+        """Write an inventory without templates, as an operator would: the lab's own are read anew for each host."""
+        folder = ROOT / ".lab" / self.name
+        unknown = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+        groups = json.loads(self.inventory.read_text(encoding="utf8"))
+        for group in groups.values():
+            for host, variables in group["hosts"].items():
+                variables["ansible_host"] = f"{prefix}.{self.octets.get(host, self.octets['server'])}"
+                if host in self.octets and self.octets[host] > 255:  # contacted by nobody
+                    variables["ansible_host"] = f"192.0.2.{self.octets[host]}"
+        groups["all"] = {
+            "vars": {
+                "ansible_user": "operator",
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "ansible_ssh_private_key_file": str(folder / "id_ed25519"),
+                "ansible_ssh_common_args": unknown,
+                "ansible_control_path_dir": str(folder / "ssh"),
+                "gmt_release": "v4.1",
+                "gmt_repo": f"git://{prefix}.2/gmt.git",
+                "gmt_submodules": [],
+                "gmt_db_host": f"{prefix}.{self.octets['server']}",
+                "gmt_db_password": "for-the-lab-only",
+                "jobs_db_networks": [f"{prefix}.0/24"],
+                "verify_skip": ["docker_daemon", "steal_time", "guest_time"],
+            }
+        }
+        self.inventory.write_text(json.dumps(groups), encoding="utf8")
+        (self.inventory.parent / "group_vars").unlink()
+        self.variables = "{}"
+
     def command(self, program: str, *arguments: str, limit: list[str] | None = None) -> list[str]:
         """Return the command that runs a program of Ansible's on these hosts, on all if none are given."""
         hosts = ",".join(limit or ["server", *self.machines])
