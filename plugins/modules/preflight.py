@@ -80,7 +80,7 @@ options:
   flags:
     description:
       - Options of type V(bool) for which text such as V(true) is allowed, because they are given on the command line
-        with C(-e name=true), and their roles read them with the filter P(ansible.builtin.bool#filter).
+        with C(-e name=true), and their roles read them with the filter C(bool).
       - For all others text is an error, because in a condition all text is true.
     type: list
     elements: str
