@@ -192,7 +192,9 @@ def is_part_of(kind, name, changed):
 
 def main(path):
     """Change all that the manifest names."""
-    manifest = Manifest(path).load() or sys.exit(f"{path} is no manifest")
+    manifest = Manifest(path).load()
+    if manifest is None:
+        sys.exit(f"{path} is no manifest")
     at_once = found(manifest)
     if at_once:
         sys.exit(f"Nobody has changed anything yet, and these differ: {sorted(at_once)}")

@@ -16,6 +16,7 @@ import argparse
 import base64
 import functools
 import http.server
+import importlib
 import json
 import os
 import re
@@ -36,9 +37,8 @@ from lab import ROOT, Cluster, Cost, run_all
 from picture import Bar, short, svg
 
 sys.path.insert(0, str(ROOT / "tests/unit"))
-import conftest  # noqa: F401  it makes the collection importable
-
-from ansible_collections.greenlab.cluster.plugins.plugin_utils import _releases
+importlib.import_module("conftest")  # makes the collection importable
+_releases = importlib.import_module("ansible_collections.greenlab.cluster.plugins.plugin_utils._releases")
 
 RIVALS = ROOT / "tests/benchmarks/rivals"
 KEPT = ROOT / ".lab/benchmarks"
@@ -74,6 +74,7 @@ class Bench:
         self.prefix = ""
         self.state: dict[str, Any] = {}
         self.ssh: list[str] = []
+        self.written: set[str] = set()
         self.image = f"localhost/greenlab-node:{self.cluster.name}-packages"
         self.served = Wheelhouse(KEPT / "wheelhouse")
 
@@ -239,11 +240,13 @@ class Bench:
             commands.append(["sh", "-c", f"tar -cC {shlex.quote(str(self.shell_folder(machine)))} . | {ssh}"])
         return commands
 
-    @functools.cache  # noqa: B019  lives as long as the program
     def shell_folder(self, machine: str) -> Path:
-        """Write what the script is given for a machine."""
-        at = self.state["shared"]
+        """Return the folder with what the script is given for a machine, written at the first time."""
         folder = KEPT / "shell" / machine
+        if machine in self.written:
+            return folder
+        self.written.add(machine)
+        at = self.state["shared"]
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         shutil.copy(RIVALS / "docs_page.sh", folder)

@@ -28,8 +28,8 @@ class Bar(NamedTuple):
 
 def svg(title: str, bars: list[Bar]) -> str:
     """Draw seconds by the clock and CPU seconds of the machines, both on a logarithmic scale."""
-    groups = list(dict.fromkeys(bar.group for bar in bars))
-    longest = max(value for bar in bars for value in (bar.wall, bar.nodes))
+    groups = list(dict.fromkeys(way.group for way in bars))
+    longest = max(value for way in bars for value in (way.wall, way.nodes))
     height = TOP + ROW * len(bars) + (ROW + GAP) * len(groups)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
@@ -48,9 +48,9 @@ def svg(title: str, bars: list[Bar]) -> str:
     for group in groups:
         out.append(f'<text class="head" x="12" y="{y + 15}">{escape(group)}</text>')
         y += ROW
-        for bar in (bar for bar in bars if bar.group == group):
-            out.append(f'<text x="{WALL - 10}" y="{y + 14}" text-anchor="end">{escape(bar.name)}</text>')
-            for left, kind, seconds in ((WALL, "wall", bar.wall), (CPU, "nodes", bar.nodes)):
+        for way in (way for way in bars if way.group == group):
+            out.append(f'<text x="{WALL - 10}" y="{y + 14}" text-anchor="end">{escape(way.name)}</text>')
+            for left, kind, seconds in ((WALL, "wall", way.wall), (CPU, "nodes", way.nodes)):
                 width = along(seconds, longest)
                 out.append(f'<rect class="{kind}" x="{left}" y="{y + 2}" width="{width:.1f}" height="16"/>')
                 out.append(f'<text class="small" x="{left + width + 5:.1f}" y="{y + 14}">{short(seconds)}</text>')
