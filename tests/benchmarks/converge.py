@@ -161,6 +161,9 @@ class Bench:
             if found["missing packages"] or found["imports"] != "yes" or "ActiveState=active" not in found["service"]:
                 sys.exit(f"{machine} was not built: {found}")
         first = seen[self.cluster.machines[0]]
+        # config.yml is a machine's own, and so is what has its hash in it.
+        files = [found["files"] for found in seen.values()]
+        own = {0} | {n for one in files for n, file in enumerate(one) if file != first["files"][n]}
         requirements = [line for line in first["python"] if re.fullmatch(r"[\w.-]+==[\w.]+", line)]
         self.state = {
             "key": str(self.folder / "id_ed25519"),
@@ -178,10 +181,13 @@ class Bench:
                 "wheels": self.served.url(f"{self.prefix}.1"),
                 "wheels_host": f"{self.prefix}.1",
                 "makefiles": first["makefiles"],
-                "files": first["files"][1:],
+                "files": [file for n, file in enumerate(first["files"]) if n not in own],
             },
             "machines": {
-                machine: {"ssh_hostname": self.machine_address(machine), "own_files": found["files"][:1]}
+                machine: {
+                    "ssh_hostname": self.machine_address(machine),
+                    "own_files": [found["files"][n] for n in sorted(own)],
+                }
                 for machine, found in seen.items()
             },
         }
