@@ -302,8 +302,13 @@ class Bench:
         return re.findall(r"^changed$", text, re.MULTILINE)
 
 
+def normalised(name: str) -> str:
+    """Return a package's name as package indexes write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 class Wheelhouse:
-    """A folder of wheels that pip on the nodes is pointed at, and how often each was fetched."""
+    """A folder of wheels that pip on the nodes is pointed at, also as an index, and how often each was fetched."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -314,8 +319,21 @@ class Wheelhouse:
         class Handler(http.server.SimpleHTTPRequestHandler):
             def do_GET(self) -> None:
                 if self.path.endswith(".whl"):
-                    fetched.append(self.path)
-                super().do_GET()
+                    fetched.append(Path(self.path).name)
+                    self.path = f"/{Path(self.path).name}"
+                elif self.path.startswith("/simple/"):
+                    return self.list_wheels(self.path.split("/")[2])
+                return super().do_GET()
+
+            def list_wheels(self, name: str) -> None:
+                """Answer as a package index does: with the wheels of one package."""
+                mine = [path.name for path in folder.glob("*.whl") if normalised(path.name.split("-")[0]) == name]
+                page = "".join(f'<a href="/{wheel}">{wheel}</a>' for wheel in sorted(mine)).encode()
+                self.send_response(200 if mine else 404)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
 
             def log_message(self, *_arguments: Any) -> None:
                 pass

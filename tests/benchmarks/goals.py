@@ -64,15 +64,15 @@ def table(kept: dict[str, Any]) -> None:
     print("|---|---|---|---|---|---|")
     for goal in GOALS:
         over, under = figure(kept["runs"], *goal.over), figure(kept["runs"], *goal.under)
-        kind, way, *rest = goal.over
-        without = figure(kept["runs"], kind, WITHOUT, *rest) if way == US else None
+        without = [figure(kept["runs"], kind, WITHOUT if way == US else way, *rest)
+                   for kind, way, *rest in (goal.over, goal.under)]
         if over is None or under is None or under <= 0:
             print(f"| {goal.number} | {goal.words} | {goal.most:g} | not measured | | |")
         else:
             ratio = over / under
             figures = f"{goal.words} ({short(over)} ÷ {short(under)})"
             word = "met" if ratio <= goal.most else "not met"
-            other = "" if without is None else f"{without / under:.2f}"
+            other = f"{without[0] / without[1]:.2f}" if goal.over[1] == US and all(without) else ""
             print(f"| {goal.number} | {figures} | {goal.most:g} | {ratio:.2f} | {word} | {other} |")
     print("\n".join(["", *kept["about"]["notes"]]))
 
@@ -110,7 +110,7 @@ def wheels(bench: Bench, log: Log, rounds: int, machines: list[str], late: Calla
     """
     at = bench.state["shared"]
     stamp = f"{at['dir']}/venv/greenlab"
-    settings = f"[global]\nno-index = true\nfind-links = {at['wheels']}\ntrusted-host = {at['wheels_host']}\n"
+    settings = f"[global]\nindex-url = {at['wheels']}simple/\ntrusted-host = {at['wheels_host']}\n"
     bench.on(machines, f"printf %s {shlex.quote(settings)} >/etc/pip.conf")
     pip = (
         "sudo sh -c 'python3 -m venv /var/tmp/pip && /var/tmp/pip/bin/pip install --quiet --no-cache-dir --no-index"
