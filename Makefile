@@ -29,7 +29,7 @@ docs: tools ## write the tables of the roles' READMEs, and build web pages of al
 	@.venv/bin/python tests/role_readmes.py --write
 	@.venv/bin/python tests/docs_site.py
 
-check: tools ## what is quick and needs no nodes, in about three minutes
+check: tools ## what is quick and needs no nodes, in about two minutes
 	@$(RUN) check
 
 sanity: tools ## ansible-test sanity

@@ -218,7 +218,9 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
         ],
         "sanity": [Step("sanity", ["tests/sanity.sh"])],
         "check": [
-            Step("unit", [*unit, "not slow"], count_unit),
+            # Two halves, side by side: both wait for PostgreSQL now and then.
+            Step("unit-modules", [*unit, "not slow", "tests/unit/plugins/modules"], count_unit),
+            Step("unit", [*unit, "not slow", "--ignore=tests/unit/plugins/modules"], count_unit),
             Step("ansible-lint", ["ansible-lint", "--profile=production", "--offline", "--nocolor", "--strict"]),
             Step("docs", ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]),
             Step("role-readmes", [sys.executable, "tests/role_readmes.py"]),
@@ -259,8 +261,9 @@ def main() -> None:
     if unknown := set(args.names) - set(by_name):
         parser.error(f"no check {', '.join(sorted(unknown))}; there are {', '.join(by_name)}")
     chosen = {step.name: step for name in args.names for step in by_name[name]}
-    is_covered = {"unit", "unit-slow"} <= set(chosen)  # one alone covers too little, and counting doubles its time
-    for name in ("unit", "unit-slow") if is_covered else ():
+    all_units = ("unit", "unit-modules", "unit-slow")
+    is_covered = set(all_units) <= set(chosen)  # some alone cover too little, and counting doubles their time
+    for name in all_units if is_covered else ():
         chosen[name].command[:0] = ["coverage", "run", "-m"]
     LOGS.mkdir(parents=True, exist_ok=True)
     watch = threading.Timer(LIMIT, give_up)
@@ -269,7 +272,7 @@ def main() -> None:
 
     shutil.rmtree(CHECKOUT / ".lab/test/coverage", ignore_errors=True)
     on_nodes = [step for step in groups["molecule"] if step.name in chosen]
-    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 4)) as pool:
+    with ThreadPoolExecutor(max_workers=min((os.cpu_count() or 1) + 1, 4)) as pool:
         list(pool.map(Step.run, [step for step in chosen.values() if step not in on_nodes]))
     if is_covered:
         COVERAGE.run()
