@@ -90,15 +90,3 @@ attributes:
   diff_mode:
     support: full
 """
-
-    READS = r"""
-attributes:
-  check_mode:
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    support: N/A
-    details:
-      - This action does not modify state.
-"""

@@ -14,17 +14,7 @@ description:
   - Measures what the optional machine checks of the Green Metrics Tool (GMT, since v4.0) compare before each run, so
     that nobody has to collect it by hand.
   - Compares it with what is expected, and names each part that differs.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 options:
   expected:
     description: What was measured before, RV(machine) of an earlier run or a part of it. Empty compares nothing.

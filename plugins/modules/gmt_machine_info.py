@@ -19,7 +19,7 @@ description:
 extends_documentation_fragment:
   - greenlab.cluster.jobs_db
   - greenlab.cluster.jobs_db.module
-  - greenlab.cluster.jobs_db.reads
+  - greenlab.cluster.attributes.reads
 options:
   ids:
     description:

@@ -15,17 +15,7 @@ description:
   - Reads C(/proc) at some moments, sleeps in between, and leaves nothing behind. Its own process, and the ssh and sudo
     that started it, are not among those that woke up.
   - Run it while nothing is measured.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 options:
   seconds:
     description: Length of one window in seconds, from 1 to 600.

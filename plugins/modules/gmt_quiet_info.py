@@ -14,17 +14,7 @@ description:
   - Lists timers, services, packages, cron files, swap and kernel watchdogs of a machine that measures with the Green
     Metrics Tool (GMT), as far as they are not yet as wanted.
   - Reads only. The role P(greenlab.cluster.quiet_os#role) takes away what this module lists.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 options:
   timers_keep:
     description: Names or shell patterns of timers that are not listed.

@@ -18,17 +18,7 @@ description:
     changes; give C(gmt_release) by hand where that matters.
 requirements:
   - git on the host that runs the module, usually the control node
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 options:
   repo:
     description: URL or path of the git repository.

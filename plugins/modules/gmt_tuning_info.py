@@ -12,17 +12,7 @@ short_description: Read turbo, multithreading, frequency, idle states and power 
 version_added: 0.1.0
 description:
   - Returns the switches that M(greenlab.cluster.gmt_tuning) knows, in its order, and what this machine has for each.
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 options:
   sysfs:
     description: Where sysfs is, for tests.

@@ -17,17 +17,8 @@ description:
     make the module fail. The role P(greenlab.cluster.verify#role) decides what follows from it.
   - Ansible itself unpacks each module into a temporary folder of the machine and removes it again. It writes the call
     into the machine's journal unless C(ansible_no_target_syslog) is true.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
   platform:
     description: Target OS/families that can be operated against.
     support: full

@@ -17,17 +17,8 @@ description:
     but that of C(sudo).
   - A manifest that is missing, of another fingerprint, not root's or readable for others is not believed, and the host
     counts as one that has to be built.
+extends_documentation_fragment: [greenlab.cluster.attributes.reads]
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
-    details:
-      - This action does not modify state.
-  diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
-    support: N/A
-    details:
-      - This action does not modify state.
   action:
     description: Sends the program from the controller.
     support: full
