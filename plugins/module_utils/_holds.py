@@ -106,6 +106,28 @@ def release(connection: Connection, schema: Schema, holds: Sequence[Row]) -> Non
     )
 
 
+def with_fresh_jobs(connection: Connection, schema: Schema, ids: Sequence[int], age: int) -> set[int]:
+    """Return those of the machines held just now whose clients may have read a job that they have not started yet.
+
+    Such a job either waited until the hold paused it, or was written within the last `age` seconds, as when somebody
+    cancelled it.
+    """
+    if not schema.has("jobs", "state", "machine_id", "updated_at"):
+        return set(ids)  # a job for no machine may have been read by any of them
+    rows = connection.execute(
+        """
+        SELECT machine_id FROM greenlab.holds
+        WHERE released_at IS NULL AND machine_id = ANY(%(ids)s::bigint[]) AND cardinality(job_ids) > 0
+        UNION
+        SELECT machine_id FROM jobs
+        WHERE machine_id = ANY(%(ids)s::bigint[])
+            AND GREATEST(created_at, updated_at) >= clock_timestamp() - make_interval(secs => %(age)s)
+        """,
+        {"ids": list(ids), "age": age},
+    )
+    return {row["machine_id"] for row in rows}
+
+
 def forget_availability(connection: Connection, ids: Sequence[int]) -> None:
     """Let the machines stay unavailable when they are released, for those who retire them meanwhile."""
     if has_holds(connection):

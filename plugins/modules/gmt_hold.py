@@ -74,7 +74,9 @@ options:
     description:
       - How many seconds on end a machine must have been idle after it was held. A client that had read the queue just
         before starts its job within this time.
-      - Not waited for when no client has ever written a status for the machine.
+      - Not waited for when no client has ever written a status for the machine, or when there was nothing to read. None
+        of its jobs waited then at the hold, and none was written within this time before, for example cancelled. Up to
+        GMT v0.18, whose jobs are for whichever machine asks first, it is always waited for.
     type: int
     default: 3
 notes:
@@ -177,6 +179,7 @@ from ansible_collections.greenlab.cluster.plugins.module_utils._holds import (
     release,
     require_holds,
     rows_of,
+    with_fresh_jobs,
 )
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import (
     JobsDBError,
@@ -279,13 +282,19 @@ def wait_until_idle(params: Mapping[str, t.Any], ids: list[int]) -> None:
     """Return when all are idle and no client can be about to start a job that it read before, or when time is up."""
     started = time.monotonic()
     idle_since: dict[int, float] = {}
+    may_start = report(params, lambda connection, schema: with_fresh_jobs(connection, schema, ids, params["settle"]))
     while True:
         now = time.monotonic()
         rows = report(params, lambda connection, schema: read_machines(connection, schema, ids))
         # A new word of an idle client does not count against it: some write one each few seconds.
         idle_since = {row["id"]: idle_since.get(row["id"], now) for row in rows if busy_with(row) is None}
         settled = sum(
-            row["id"] in idle_since and (row["last_status"] is None or now - idle_since[row["id"]] >= params["settle"])
+            row["id"] in idle_since
+            and (
+                row["last_status"] is None
+                or row["id"] not in may_start
+                or now - idle_since[row["id"]] >= params["settle"]
+            )
             for row in rows
         )
         if settled == len(ids) or now - started > seconds(params["wait"]) + params["settle"]:

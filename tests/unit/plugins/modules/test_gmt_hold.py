@@ -291,6 +291,8 @@ def test_a_client_that_read_the_queue_just_before_is_seen(cluster: Cluster, monk
 def test_clients_that_repeat_that_they_are_idle_are_idle(cluster: Cluster, monkeypatch: Any) -> None:
     """Old clients write a row each time they look. Nobody waits for a moment in which all of them are silent."""
     sleep, looks = time.sleep, []
+    for machine_id in (1, 2):
+        cluster.add(machine_id)
 
     def both_look_again(_seconds: float) -> None:
         cluster.status("job_no", machine_id=len(looks) % 2 + 1)
@@ -303,6 +305,49 @@ def test_clients_that_repeat_that_they_are_idle_are_idle(cluster: Cluster, monke
     monkeypatch.setattr(gmt_hold.time, "sleep", both_look_again)
     rows = cluster.run(ids=[1, 2], wait="10", settle=1)["machines"]
     assert [row["idle"] for row in rows] == [True, True]
+
+
+@pytest.mark.parametrize("seconds_ago", [0, 60])
+def test_a_job_that_was_cancelled_just_now_may_have_been_read(
+    cluster: Cluster, monkeypatch: Any, seconds_ago: int
+) -> None:
+    """Nothing waits at the hold; but the client may have read the job before, and then measures it."""
+    job_id = cluster.add()
+    cluster.status("job_no")
+    cluster.db.sql("ALTER TABLE jobs DISABLE TRIGGER USER")
+    cluster.db.sql(
+        "UPDATE jobs SET state = 'CANCELLED', created_at = now() - interval '1 day',"
+        " updated_at = now() - make_interval(secs => %s) WHERE id = %s",
+        seconds_ago,
+        job_id,
+    )
+    sleep, waits = time.sleep, []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        sleep(0.05)
+
+    monkeypatch.setattr(gmt_hold.time, "sleep", wait)
+    cluster.run(settle=1)
+    assert bool(waits) == (seconds_ago == 0)
+
+
+def test_a_client_that_can_have_read_nothing_is_not_waited_for(cluster: Cluster, monkeypatch: Any) -> None:
+    cluster.status("job_no")
+    monkeypatch.setattr(gmt_hold.time, "sleep", lambda _seconds: pytest.fail("waited"))
+    assert cluster.run(settle=60)["machines"][0]["idle"]
+
+
+def test_a_paused_job_is_waited_for_whenever_it_was_written(cluster: Cluster, monkeypatch: Any) -> None:
+    """A hold that had to wait for its turn wrote the job with the time at which its transaction began."""
+    cluster.add()
+    cluster.status("job_no")
+    cluster.run()
+    cluster.db.sql("ALTER TABLE jobs DISABLE TRIGGER USER")
+    cluster.db.sql("UPDATE jobs SET created_at = now() - interval '1 day', updated_at = now() - interval '1 day'")
+    monkeypatch.setattr(gmt_hold.time, "sleep", lambda _seconds: (_ for _ in ()).throw(InterruptedError))
+    with pytest.raises(InterruptedError):
+        cluster.run(settle=60)
 
 
 def test_an_idle_machine_without_a_client_is_not_waited_for(cluster: Cluster, monkeypatch: Any) -> None:
