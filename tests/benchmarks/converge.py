@@ -5,7 +5,8 @@
     .venv/bin/python tests/benchmarks/converge.py --report
 
 Each way finds the same machines converged, and then builds new ones; these are compared, file by file, with those that
-site.yml built. The ways take turns in each round. New nodes have the Debian packages already, and wheels are at hand.
+site.yml built. The ways take turns in each round. New nodes have the Debian packages already, and wheels are at hand,
+for site.yml as the environment that is made of them.
 All nodes share this computer: compare figures of one run only. What was measured is in .lab/benchmarks/converge.json;
 --report prints it again, and --picture draws it.
 """
@@ -25,7 +26,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -59,8 +59,8 @@ WAYS = {
     "full": "site.yml, all roles",
     "pyinfra": "pyinfra",
     "shell": "shell script",
-    "ours": "wheels by site.yml",
-    "pip": "wheels by pip",
+    "ours": "environment by site.yml",
+    "pip": "environment by pip",
 }
 
 
@@ -89,12 +89,13 @@ class Bench:
             self.reset(self.cluster.machines)
         self.on(self.cluster.machines, f"{NO_LINGERING}; systemctl restart systemd-logind")
         self.prefix = self.address("server").rpartition(".")[0]
+        self.cluster.spell_out(self.prefix)
         self.ssh = ["ssh", "-i", str(self.folder / "id_ed25519"), "-o", "ControlPath=none", "-o", "LogLevel=ERROR"]
         self.ssh += ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
         say("building them by site.yml")
         cost = self.cluster.cost(self.site(["server", *self.cluster.machines]))
         say(f"took {short(cost.wall)} s")
-        self.served.fill(self.folder / "wheels")
+        self.fill_wheelhouse()
         self.record(traits)
 
     def address(self, host: str) -> str:
@@ -138,6 +139,15 @@ class Bench:
         """Copy a folder to a machine."""
         command = ["podman", "cp", str(folder), f"greenlab-{self.cluster.name}-{machine}:{there}"]
         run_all([command], self.cluster.environment)
+
+    def fill_wheelhouse(self) -> None:
+        """Get the wheels of what site.yml has installed, for the others."""
+        machine, there = self.cluster.machines[0], "/var/tmp/wheelhouse"
+        pip = f"{DIR}/venv/bin/python -m pip wheel --quiet --no-deps --require-hashes --no-cache-dir"
+        self.on([machine], f"{pip} --wheel-dir {there} --requirement {DIR}/venv/greenlab.lock")
+        copy = ["podman", "cp", f"greenlab-{self.cluster.name}-{machine}:{there}/.", str(self.served.folder)]
+        run_all([copy], self.cluster.environment)
+        self.on([machine], f"rm -r {there}")
 
     def record(self, traits: dict[str, Any]) -> None:
         """Ask the machines what they are like, and write it down for the rivals, who shall build the same."""
@@ -219,7 +229,8 @@ class Bench:
     # The ways. Each returns the commands that are run side by side.
 
     def site_options(self, limit: list[str], *more: str) -> list[str]:
-        variables = {"site_serial": "100%", "gmt_client_sleep_time": 300, "gmt_wheels_dir": str(self.folder / "wheels")}
+        environments = str(self.folder / "environments")
+        variables = {"site_serial": "100%", "gmt_client_sleep_time": 300, "gmt_environments_dir": environments}
         return [f"--extra-vars={json.dumps(variables)}", *more, f"--limit={','.join(limit)}", "playbooks/site.yml"]
 
     def site(self, machines: list[str], *more: str) -> list[list[str]]:
@@ -343,14 +354,6 @@ class Wheelhouse:
 
     def url(self, host: str) -> str:
         return f"http://{host}:{self.server.server_port}/"
-
-    def fill(self, archives: Path) -> None:
-        """Unpack the wheels that site.yml built."""
-        for archive in archives.glob("*.tar"):
-            with tarfile.open(archive) as tar:
-                tar.extractall(self.folder, filter="data")
-        if not list(self.folder.rglob("*.whl")):
-            sys.exit(f"There are no wheels in {archives}.")
 
 
 class Log:

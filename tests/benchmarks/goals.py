@@ -86,7 +86,7 @@ def one(bench: Bench, log: Log, rounds: int, late: Callable[[], bool]) -> None:
         clusters[size] = Cluster(folder, size)
         clusters[size].spell_out(bench.prefix)
     machine = bench.cluster.machines[:1]
-    # What is spelled out may be another build.
+    # Its machine may be another build.
     clusters[3].cost([clusters[3].command("ansible-playbook", *bench.site_options(machine), limit=machine)])
     few = "DELETE FROM machines WHERE id > 8"
     for number in range(1, rounds + 1):
@@ -119,7 +119,7 @@ def wheels(bench: Bench, log: Log, rounds: int, machines: list[str], late: Calla
     for number in range(1, rounds + 1):
         if late():
             break
-        archives = json.dumps({"gmt_wheels_dir": str(bench.folder / f"wheels-{number}")})
+        archives = json.dumps({"gmt_environments_dir": str(bench.folder / f"environments-{number}")})
         full = bench.site(machines, "--extra-vars=site_full=true", f"--extra-vars={archives}")
         bench.on(machines, f"rm {stamp}")
         bench.served.fetched.clear()

@@ -3,7 +3,7 @@
 
     .venv/bin/python tests/benchmarks/install.py --machines 8 --rounds 3
 
-From scratch, with wheels shared between the machines and with each machine for itself; and a second run against ping on
+From scratch, with the Python environment shared between the machines and with each machine for itself; and a second run against ping on
 the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`) and removes them in the end.
 GMT_REPO measures the real tool instead of the stand-in. All nodes share this computer: compare figures of one run only.
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 from lab import Cluster, Cost
 
 
-def build(cluster: Cluster, wheels: Path | None) -> Cost:
-    """Build the cluster, all machines at once, with wheels shared in a folder or each machine for itself."""
-    options = ["--extra-vars=site_serial=100%", f"--extra-vars=gmt_wheels_dir={wheels or ''}"]
+def build(cluster: Cluster, environments: Path | None) -> Cost:
+    """Build the cluster, all machines at once, with environments shared in a folder or each machine for itself."""
+    options = ["--extra-vars=site_serial=100%", f"--extra-vars=gmt_environments_dir={environments or ''}"]
     return cluster.ansible("ansible-playbook", "playbooks/site.yml", *options)
 
 
@@ -33,21 +33,21 @@ def show(name: str, costs: list[Cost]) -> None:
 
 def measure(cluster: Cluster, rounds: int) -> None:
     """Print what each thing costs, as it becomes known."""
-    shared = cluster.folder / "wheels"
+    shared = cluster.folder / "environments"
 
-    def from_scratch(words: str, wheels: Path | None) -> None:
+    def from_scratch(words: str, environments: Path | None) -> None:
         cluster.lab("fresh")
-        show(f"from scratch, {words}", [build(cluster, wheels)])
+        show(f"from scratch, {words}", [build(cluster, environments)])
 
     from_scratch("each for itself", None)
-    from_scratch("wheels shared, none there yet", shared)
+    from_scratch("environment shared, none there yet", shared)
     second, ping = [], []
     for _round in range(rounds):  # in turns, so that both meet the same load
         second.append(build(cluster, shared))
         ping.append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
     show("second run", second)
     show("ansible all -m ping", ping)
-    from_scratch("wheels shared, all there", shared)
+    from_scratch("environment shared, all there", shared)
 
 
 def main() -> None:

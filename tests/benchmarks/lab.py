@@ -44,7 +44,7 @@ class Cluster:
         octets = {machine: 20 + number for number, machine in enumerate(self.machines, start=1)}
         self.octets = {"upstream": 2, "server": 10, **octets}
         # An inventory elsewhere does not know where the checkout is.
-        self.variables = json.dumps({"lab_checkout": str(ROOT), "lab_last_octets": self.octets})
+        self.lab_variables = self.variables = json.dumps({"lab_checkout": str(ROOT), "lab_last_octets": self.octets})
         hosts = {
             machine: {
                 "ansible_host": f"{{{{ lab_prefix }}}}.{octet}",
@@ -60,7 +60,7 @@ class Cluster:
             "machines": {"hosts": hosts},
             "wake_host": {"hosts": {"pi": server}},
         }
-        self.inventory = folder / "inventory/hosts.json"
+        self.lab_inventory = self.inventory = folder / "inventory/hosts.json"
         self.inventory.parent.mkdir(exist_ok=True)
         self.inventory.write_text(json.dumps(groups), encoding="utf8")
         shared = self.inventory.parent / "group_vars"
@@ -74,15 +74,15 @@ class Cluster:
         }
 
     def spell_out(self, prefix: str) -> None:
-        """Write an inventory without templates, as an operator would: the lab's own are read anew for each host."""
+        """Go on with an inventory as an operator writes it (inventories/example); the lab's is full of templates."""
         folder = ROOT / ".lab" / self.name
         unknown = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-        groups = json.loads(self.inventory.read_text(encoding="utf8"))
+        groups = json.loads(self.lab_inventory.read_text(encoding="utf8"))
         for group in groups.values():
             for host, variables in group["hosts"].items():
-                variables["ansible_host"] = f"{prefix}.{self.octets.get(host, self.octets['server'])}"
-                if host in self.octets and self.octets[host] > 255:  # contacted by nobody
-                    variables["ansible_host"] = f"192.0.2.{self.octets[host]}"
+                octet = self.octets.get(host, self.octets["server"])
+                # One that has no node is contacted by nobody.
+                variables["ansible_host"] = f"{prefix}.{octet}" if octet < 255 else f"192.0.2.{octet}"
         groups["all"] = {
             "vars": {
                 "ansible_user": "operator",
@@ -93,14 +93,17 @@ class Cluster:
                 "gmt_release": "v4.1",
                 "gmt_repo": f"git://{prefix}.2/gmt.git",
                 "gmt_submodules": [],
-                "gmt_db_host": f"{prefix}.{self.octets['server']}",
-                "gmt_db_password": "for-the-lab-only",
+                "gmt_db_host": "{{ hostvars[groups['jobs_db'] | first].ansible_host }}",
+                "gmt_db_password": "{{ vault_gmt_db_password }}",
+                "vault_gmt_db_password": "for-the-lab-only",
                 "jobs_db_networks": [f"{prefix}.0/24"],
                 "verify_skip": ["docker_daemon", "steal_time", "guest_time"],
+                "status_page": str(folder / "status.html"),
             }
         }
+        self.inventory = self.folder / "operator/hosts.json"
+        self.inventory.parent.mkdir(exist_ok=True)
         self.inventory.write_text(json.dumps(groups), encoding="utf8")
-        (self.inventory.parent / "group_vars").unlink()
         self.variables = "{}"
 
     def command(self, program: str, *arguments: str, limit: list[str] | None = None) -> list[str]:
@@ -116,9 +119,11 @@ class Cluster:
 
     def lab(self, playbook: str, *arguments: str, limit: list[str] | None = None) -> None:
         """Run one of the lab's own playbooks: create, fresh or destroy."""
-        run_all(
-            [self.command("ansible-playbook", f"tests/lab/{playbook}.yml", *arguments, limit=limit)], self.environment
+        program, _inventory, _variables, *rest = self.command(
+            "ansible-playbook", f"tests/lab/{playbook}.yml", *arguments, limit=limit
         )
+        lab = [f"--inventory={self.lab_inventory}", f"--extra-vars={self.lab_variables}"]
+        run_all([[program, *lab, *rest]], self.environment)
 
     def ansible(self, program: str, *arguments: str, limit: list[str] | None = None) -> Cost:
         """Run a program of Ansible's and return what it cost; show its output when it fails."""
