@@ -53,9 +53,9 @@ NO_LINGERING = (
 )
 WAYS = {
     "limit": "ssh and Python (the limit)",
+    "empty": "ansible-playbook without tasks",
     "site": "site.yml",
     "look": "site.yml, looking at each",
-    "hurry": "… and not waiting before",
     "full": "site.yml, all roles",
     "pyinfra": "pyinfra",
     "shell": "shell script",
@@ -236,6 +236,12 @@ class Bench:
     def site(self, machines: list[str], *more: str) -> list[list[str]]:
         return [self.cluster.command("ansible-playbook", *self.site_options(machines, *more), limit=machines)]
 
+    def empty(self, machines: list[str]) -> list[list[str]]:
+        """Return what ansible-playbook costs before it does anything."""
+        play = KEPT / "empty.yml"
+        play.write_text(json.dumps([{"hosts": "machines", "gather_facts": False}]), encoding="utf8")
+        return [self.cluster.command("ansible-playbook", str(play), limit=machines)]
+
     def limit(self, machines: list[str]) -> list[list[str]]:
         return self.logins(machines, "python3 -c pass")
 
@@ -297,7 +303,7 @@ class Bench:
             "limit": self.limit,
             "site": self.site,
             "look": lambda machines: self.site(machines, "--extra-vars=site_look=true"),
-            "hurry": lambda machines: self.site(machines, "--extra-vars={site_look: true, site_look_settle: 0}"),
+            "empty": self.empty,
             "full": lambda machines: self.site(machines, "--extra-vars=site_full=true"),
             "pyinfra": self.pyinfra,
             "shell": self.shell,
@@ -306,7 +312,7 @@ class Bench:
     def changed(self, way: str) -> list[str]:
         """Return the lines in which the last run says that it changed something."""
         text = "\n".join(self.cluster.outputs)
-        if way in ("site", "look", "hurry", "full"):
+        if way in ("site", "look", "full"):
             return re.findall(r"^\S+ +: ok=\d+ +changed=[1-9].*$", text, re.MULTILINE)
         if way == "pyinfra":
             return re.findall(r"^.*\] .*Success.*$", text, re.MULTILINE)

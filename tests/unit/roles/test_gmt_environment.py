@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How role gmt puts an environment that another machine made in the place of what is there: a real tar of a real venv."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.greenlab import cluster
+
+TAKE = Path(next(iter(cluster.__path__))) / "roles/gmt/files/take_environment.sh"
+
+
+def take(archive: Path, place: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", TAKE.read_text(encoding="utf8"), "sh", str(archive), str(place)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return the folder of an environment that was packed, and has become another one since."""
+    place = tmp_path / "tool/venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    (place / "made-from").write_text("this")
+    pack = ["tar", "--create", "--use-compress-program=gzip -1", f"--file={tmp_path / 'packed.tar.gz'}"]
+    subprocess.run([*pack, f"--directory={place}", "."], check=True)
+    (place / "made-from").write_text("something else")
+    (place / "left-over").touch()
+    return place
+
+
+def test_it_works_at_the_same_path(tmp_path: Path, place: Path):
+    done = take(tmp_path / "packed.tar.gz", place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (place / "made-from").read_text() == "this"
+    assert not (place / "left-over").exists()
+    prefix = [place / "bin/python", "-c", "import sys; print(sys.prefix)"]
+    assert subprocess.check_output(prefix, text=True).strip() == str(place)
+    assert sorted(path.name for path in place.parent.iterdir()) == ["venv"]
+    assert not (tmp_path / "packed.tar.gz").exists()
+
+
+def test_a_new_machine_has_none_yet(tmp_path: Path, place: Path):
+    new = tmp_path / "new/venv"
+    new.parent.mkdir()
+    assert take(tmp_path / "packed.tar.gz", new).returncode == 0
+    assert (new / "made-from").read_text() == "this"
+
+
+def test_what_an_earlier_run_left_halfway_is_removed(tmp_path: Path, place: Path):
+    for name in ("venv.new", "venv.old"):
+        (place.parent / name).mkdir()
+        (place.parent / name / "half").touch()
+    assert take(tmp_path / "packed.tar.gz", place).returncode == 0
+    assert sorted(path.name for path in place.parent.iterdir()) == ["venv"]
+    assert not (place / "half").exists()
+
+
+def test_a_broken_archive_leaves_what_is_there(tmp_path: Path, place: Path):
+    archive = tmp_path / "packed.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-100])
+    assert take(archive, place).returncode != 0
+    assert (place / "made-from").read_text() == "something else"
+    assert (place / "left-over").exists()
