@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How role gmt puts an environment that another machine made in the place of what is there: a real tar of a real venv."""
+"""How role gmt puts an environment from another machine in the place of what is there: a real tar of a real venv."""
 
 from __future__ import annotations
 
