@@ -36,7 +36,7 @@ READ_BY_PLAYBOOKS = {
 # What writes a file, and what need not be declared: files that are gone when the role is done, or on the control node.
 WRITES = re.compile(r"(?:ansible\.builtin\.)?(?:copy|template|file|lineinfile|blockinfile|replace|git)")
 NOT_MANAGED = {
-    "gmt": {"__gmt_wheels", "__gmt_environment_packed", "gmt_environments_dir"},
+    "gmt": {"__gmt_wheels", "__gmt_packed", "gmt_archives_dir"},
     "jobs_db": {"jobs_db_tls_fetch"},
 }
 # Variables of a task, and what only says which host it is.

@@ -229,8 +229,8 @@ class Bench:
     # The ways. Each returns the commands that are run side by side.
 
     def site_options(self, limit: list[str], *more: str) -> list[str]:
-        environments = str(self.folder / "environments")
-        variables = {"site_serial": "100%", "gmt_client_sleep_time": 300, "gmt_environments_dir": environments}
+        archives = str(self.folder / "archives")
+        variables = {"site_serial": "100%", "gmt_client_sleep_time": 300, "gmt_archives_dir": archives}
         return [f"--extra-vars={json.dumps(variables)}", *more, f"--limit={','.join(limit)}", "playbooks/site.yml"]
 
     def site(self, machines: list[str], *more: str) -> list[list[str]]:

@@ -119,7 +119,7 @@ def wheels(bench: Bench, log: Log, rounds: int, machines: list[str], late: Calla
     for number in range(1, rounds + 1):
         if late():
             break
-        archives = json.dumps({"gmt_environments_dir": str(bench.folder / f"environments-{number}")})
+        archives = json.dumps({"gmt_archives_dir": str(bench.folder / f"archives-{number}")})
         full = bench.site(machines, "--extra-vars=site_full=true", f"--extra-vars={archives}")
         bench.on(machines, f"rm {stamp}")
         bench.served.fetched.clear()

@@ -3,9 +3,9 @@
 
     .venv/bin/python tests/benchmarks/install.py --machines 8 --rounds 3
 
-From scratch, with the Python environment shared between the machines and with each machine for itself; and a second run
-against ping on the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`) and removes
-them in the end.
+From scratch, with release and Python environment shared between the machines, and with each machine for itself; and a
+second run against ping on the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`) and
+removes them in the end.
 GMT_REPO measures the real tool instead of the stand-in. All nodes share this computer: compare figures of one run only.
 """
 
@@ -20,9 +20,9 @@ from pathlib import Path
 from lab import Cluster, Cost
 
 
-def build(cluster: Cluster, environments: Path | None) -> Cost:
-    """Build the cluster, all machines at once, with environments shared in a folder or each machine for itself."""
-    options = ["--extra-vars=site_serial=100%", f"--extra-vars=gmt_environments_dir={environments or ''}"]
+def build(cluster: Cluster, archives: Path | None) -> Cost:
+    """Build the cluster, all machines at once, with archives shared in a folder or each machine for itself."""
+    options = ["--extra-vars=site_serial=100%", f"--extra-vars=gmt_archives_dir={archives or ''}"]
     return cluster.ansible("ansible-playbook", "playbooks/site.yml", *options)
 
 
@@ -34,21 +34,21 @@ def show(name: str, costs: list[Cost]) -> None:
 
 def measure(cluster: Cluster, rounds: int) -> None:
     """Print what each thing costs, as it becomes known."""
-    shared = cluster.folder / "environments"
+    shared = cluster.folder / "archives"
 
-    def from_scratch(words: str, environments: Path | None) -> None:
+    def from_scratch(words: str, archives: Path | None) -> None:
         cluster.lab("fresh")
-        show(f"from scratch, {words}", [build(cluster, environments)])
+        show(f"from scratch, {words}", [build(cluster, archives)])
 
     from_scratch("each for itself", None)
-    from_scratch("environment shared, none there yet", shared)
+    from_scratch("archives shared, none there yet", shared)
     second, ping = [], []
     for _round in range(rounds):  # in turns, so that both meet the same load
         second.append(build(cluster, shared))
         ping.append(cluster.ansible("ansible", "all", "--module-name=ansible.builtin.ping"))
     show("second run", second)
     show("ansible all -m ping", ping)
-    from_scratch("environment shared, all there", shared)
+    from_scratch("archives shared, all there", shared)
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.greenlab import cluster
 
-TAKE = Path(next(iter(cluster.__path__))) / "roles/gmt/files/take_environment.sh"
+TAKE = Path(next(iter(cluster.__path__))) / "roles/gmt/files/take.sh"
 
 
-def take(archive: Path, place: Path) -> subprocess.CompletedProcess[str]:
-    command = ["sh", "-c", TAKE.read_text(encoding="utf8"), "sh", str(archive), str(place)]
+def take(archive: Path, place: Path, *then: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", TAKE.read_text(encoding="utf8"), "sh", str(archive), str(place), *then]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -64,3 +64,24 @@ def test_a_broken_archive_leaves_what_is_there(tmp_path: Path, place: Path):
     assert take(archive, place).returncode != 0
     assert (place / "made-from").read_text() == "something else"
     assert (place / "left-over").exists()
+
+
+def test_a_release_that_git_knows_is_checked_out_over_another(tmp_path: Path):
+    def git(place: Path, *arguments: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"]
+        return subprocess.check_output(["git", *identity, "-C", place, *arguments], text=True).strip()
+
+    for name, content in (("one", "new"), ("two", "old")):
+        (tmp_path / name).mkdir()
+        git(tmp_path / name, "init", "--quiet")
+        (tmp_path / name / "file").write_text(content)
+        git(tmp_path / name, "add", "file")
+        git(tmp_path / name, "commit", "--quiet", "--message=Some words")
+    packed, place = tmp_path / "packed.tar.gz", tmp_path / "two"
+    subprocess.run(["tar", "-czf", packed, "-C", tmp_path / "one/.git", "."], check=True)
+    checked_out = ["git", "-c", "core.abbrev=40", "-C", str(place), "reset", "--hard"]
+    done = take(packed, place / ".git", *checked_out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split(" ")[4] == git(tmp_path / "one", "rev-parse", "HEAD")
+    assert (place / "file").read_text() == "new"
+    assert git(place, "status", "--porcelain") == ""
