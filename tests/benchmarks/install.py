@@ -4,8 +4,8 @@
     .venv/bin/python tests/benchmarks/install.py --machines 8 --rounds 3
 
 From scratch, with release and Python environment shared between the machines, and with each machine for itself; and a
-second run against ping on the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`) and
-removes them in the end.
+second run against ping on the same nodes. Takes new nodes for each way (the lab named by GREENLAB_LAB, else `bench`)
+and removes them in the end.
 GMT_REPO measures the real tool instead of the stand-in. All nodes share this computer: compare figures of one run only.
 """
 
