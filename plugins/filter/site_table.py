@@ -13,7 +13,7 @@ description:
   - Reads the facts C(site_outcome) and C(site_why) that the playbooks set, and returns the lines of a table.
   - A machine without them is unchanged where the plan has found nothing to do (facts C(site_plan) and C(site_work) of
     localhost); else it was not begun, because the run ended before its turn.
-positional: _input, hostvars
+positional: _input, hostvars, always
 options:
   _input:
     description: Names of hosts.
@@ -24,6 +24,11 @@ options:
     description: Ansible's C(hostvars).
     type: dict
     required: true
+  always:
+    description: Names of hosts that have a row whatever became of them. Others have one only with C(site_outcome).
+      Without this option all have one.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -34,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The lines; none where no host has a row.
   type: list
   elements: str
   sample:

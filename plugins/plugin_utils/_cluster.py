@@ -14,16 +14,14 @@ NO_HOLDS = "No machine is held."
 
 def machines(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Return id and description of each host, in the order of the inventory."""
-    return [
-        {"id": read(hostvars, host, "gmt_machine_id"), "description": read(hostvars, host, "gmt_machine_description")}
-        for host in hosts
-    ]
+    names = {"id": "gmt_machine_id", "description": "gmt_machine_description"}
+    return [dict(zip(names, read(hostvars, host, names.values()))) for host in hosts]
 
 
-def read(hostvars: t.Mapping[str, t.Mapping[str, t.Any]], host: str, name: str) -> t.Any:
-    """Return a variable of a host, without the templating engine that hostvars[host] makes where it is plain."""
-    raw = hostvars.raw_get(host).get(name) if hasattr(hostvars, "raw_get") else None
-    return hostvars[host][name] if raw is None or not is_plain(raw) else raw
+def read(hostvars: t.Mapping[str, t.Mapping[str, t.Any]], host: str, names: t.Iterable[str]) -> list[t.Any]:
+    """Return variables of a host, without the templating engine that hostvars[host] makes where they are plain."""
+    raw = hostvars.raw_get(host) if hasattr(hostvars, "raw_get") else {}  # Ansible puts them together at each look
+    return [hostvars[host][name] if raw.get(name) is None or not is_plain(raw[name]) else raw[name] for name in names]
 
 
 def table(headings: t.Sequence[str], rows: t.Sequence[t.Sequence[str]]) -> list[str]:
@@ -45,10 +43,13 @@ REMEDIES = {
 }
 
 
-def outcome_rows(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, str, str]]:
+def outcome_rows(
+    hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], always: t.Collection[str] | None = None
+) -> list[tuple[str, str, str]]:
     """Return what became of each host in a run: its name, the outcome, and why or what changed.
 
-    A host that the plan found nothing to do for (facts of localhost) is unchanged.
+    A host that the plan found nothing to do for (facts of localhost) is unchanged. Of hosts without an outcome those
+    are left out that are not in `always`, if that is given.
     """
     # Facts are plain; hostvars[host] would make a new templating engine for each host.
     variables = getattr(hostvars, "raw_get", lambda host: hostvars.get(host, {}))
@@ -57,6 +58,8 @@ def outcome_rows(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any
     rows = []
     for host in hosts:
         of_host = variables(host)
+        if always is not None and host not in always and "site_outcome" not in of_host:
+            continue
         outcome = of_host.get("site_outcome", "unchanged" if host in unchanged else "not begun")
         rows.append((host, str(outcome), str(of_host.get("site_why", ""))))
     return rows
@@ -71,9 +74,12 @@ def site_left(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]])
     ]
 
 
-def site_table(hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """Return the lines of a table of what became of each machine."""
-    return table(("machine", "outcome", "why, or what changed"), outcome_rows(hosts, hostvars))
+def site_table(
+    hosts: list[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], always: t.Collection[str] | None = None
+) -> list[str]:
+    """Return the lines of a table of what became of each machine; none where there is nothing to say."""
+    rows = outcome_rows(hosts, hostvars, None if always is None else set(always))
+    return table(("machine", "outcome", "why, or what changed"), rows) if rows else []
 
 
 def hold_table(rows: list[dict[str, t.Any]]) -> list[str]:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ansible_collections.greenlab.cluster.plugins.filter.site_table import FilterModule
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _cluster
 
@@ -24,11 +26,15 @@ def test_a_plain_variable_needs_no_templating_engine_and_a_template_does():
     class HostVars(dict):
         """As Ansible's: raw_get() as the inventory has it."""
 
+        looks: t.ClassVar = []
+
         def raw_get(self, host):
+            self.looks.append(host)
             return {"gmt_machine_id": 7, "gmt_machine_description": "{{ name }}"} if host == "one" else {}
 
     hostvars = HostVars(one={"gmt_machine_id": "never looked at", "gmt_machine_description": "templated"})
     assert _cluster.machines(["one"], hostvars) == [{"id": 7, "description": "templated"}]
+    assert hostvars.looks == ["one"]  # each look puts all variables of the host together
 
 
 def test_each_machine_says_what_became_of_it():
@@ -39,6 +45,12 @@ def test_each_machine_says_what_became_of_it():
         "one      left alone  a job is RUNNING",
         "two      not begun",
     ]
+
+
+def test_a_host_that_is_no_machine_needs_an_outcome_to_be_in_the_table():
+    hostvars = {"one": {}, "server": {"site_outcome": "as wanted"}, "pi": {}}
+    assert [line.split()[0] for line in site_table(list(hostvars), hostvars, ["one", "two"])[2:]] == ["one", "server"]
+    assert site_table(["pi"], hostvars, ["one"]) == []
 
 
 def test_a_machine_that_the_plan_has_nothing_for_is_unchanged():
