@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return C(checked) and, when something is wrong, C(errors) and a C(msg) with one line each."""
+        """Return how many hosts were checked; when something is wrong, C(errors) and a C(msg) with one line each."""
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)[1]
@@ -51,14 +51,16 @@ class ActionModule(ActionBase):
             for host in members.get(group.name, []):
                 groups_of[host].append(group.name)
         variables = _variables.of_hosts(task_vars, self._templar)
+        # Those that --limit leaves out too, as far as they concern the others.
+        concerned = _preflight.concerned(groups, members, task_vars["ansible_play_hosts_all"])
         for host, its_groups in groups_of.items():
-            check.check_host(host, its_groups, variables(host))
+            check.check_host(host, its_groups, variables(host), essentials=host not in concerned)
         check.finish()
 
         for line in check.warnings.lines():
             Display().warning(line)
         errors = check.problems.lines()
-        result.update(changed=False, checked=check.checked)
+        result.update(changed=False, checked=check.checked, checked_essentials=check.checked_essentials)
         if errors:
             count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
             lines = "\n".join(errors)

@@ -13,6 +13,10 @@ version_added: 0.1.0
 description:
   - Checks the variables of all hosts of the inventory, also of those that C(--limit) leaves out, and prints all
     problems together, one line each, with host, variable, value and what to do.
+  - Of a host that the play leaves out and whose variables no host of the play reads (V(read_by) in O(groups)) only
+    the essentials are checked, so that one host costs little in a large cluster. These are the variables that must be
+    unique, with all of their rules, and whether each required variable is set and of the type that its role wants.
+    The sizes of groups are always checked.
   - Runs once, on the controller, and contacts no host.
   - Knows no group and no variable by itself. The playbook says in O(groups) what is wanted of which group.
   - Beside that, a variable that begins with the name of a role and is no option of any role is taken for a spelling
@@ -38,6 +42,9 @@ options:
         the role. An option that is C(required) there must be set.
       - V(provided) (list of strings) names options that the playbook itself gives to the roles,
         so they may be missing although they are C(required).
+      - V(read_by) (list of strings) names groups whose hosts read the variables of this group's hosts. Where none of
+        these groups has a host in the play, only the essentials of this group's hosts outside of the play are checked.
+        Without it all hosts of the group are always checked wholly.
       - V(required) (list of strings) names variables that must be set, and not to V(none) or empty text.
       - V(exclusive) (list of lists of strings) names variables of which at most one may be set on a host.
         V(false), V(none), empty text and words such as V(no) count as not set.
@@ -131,6 +138,7 @@ EXAMPLES = r"""
             roles: [jobs_db]
             required: [gmt_db_password]
           machines:
+            read_by: [wake_host]
             roles: [gmt, gmt_client]
             required: [gmt_machine_id, gmt_machine_description]
             values:
@@ -145,10 +153,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checked:
-  description: The number of hosts that were checked.
+  description: The number of hosts whose variables were all checked.
   returned: always
   type: int
   sample: 3
+checked_essentials:
+  description: The number of hosts of which only the essentials were checked, see O(groups).
+  returned: always
+  type: int
+  sample: 0
 errors:
   description: The problems, one line each, sorted by host and variable. The same problem on many hosts is one line.
   returned: when something is wrong

@@ -9,7 +9,9 @@ knows a group by name or contacts a host.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import functools
 import json
 import re
 import typing as t
@@ -43,6 +45,8 @@ _TYPE_IN_WORDS = {
     "list": "a list",
 }
 
+_SIMPLE_TYPES: dict[str, type] = {"bool": bool, "int": int, "str": str}
+
 # In a condition all text is true, "false" too.
 _TEXT_FOR_BOOL = (
     "= {value!r} is not true or false. Write {means} without quotes into a YAML inventory, or on the command line"
@@ -57,6 +61,7 @@ _GROUP_SPEC: dict[str, t.Any] = {
     "min_hosts": {"type": "int", "default": 0},
     "needed_by": {"type": "list", "elements": "str", "default": []},
     "provided": {"type": "list", "elements": "str", "default": []},
+    "read_by": {"type": "list", "elements": "str"},
     "required": {"type": "list", "elements": "str", "default": []},
     "roles": {"type": "list", "elements": "str", "default": []},
     "values": {"type": "dict", "default": {}},
@@ -182,6 +187,37 @@ class Group:
     apart_from: Mapping[str, str] = field(default_factory=dict)  # why, by group
     needed_by: Sequence[str] = ()
     impossible: Sequence[Impossible] = ()
+    read_by: Sequence[str] | None = None  # groups; without it, whoever
+
+    @functools.cached_property
+    def essentials(self) -> Group:
+        """Return what of it concerns the whole cluster: what no two hosts may share, and what each must have."""
+        rules = {name: rule for name, rule in self.rules.items() if rule.unique}
+        roles = []
+        for role in self.roles:
+            options = {name: spec for name, spec in role.options.items() if name in rules or spec.get("required")}
+            roles.append(dataclasses.replace(role, options=options))
+        return dataclasses.replace(self, rules=rules, roles=roles, exclusive=(), impossible=())
+
+    @functools.cached_property
+    def needed(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Return the options that its roles cannot do without, each with its aliases."""
+        return [
+            (name, spec.get("aliases") or [])
+            for role in self.roles
+            for name, spec in role.options.items()
+            if spec.get("required") and name not in self.provided
+        ]
+
+    @functools.cached_property
+    def options(self) -> Mapping[str, Sequence[tuple[Role, str]]]:
+        """Return which options of its roles a variable is, by its name or as an alias."""
+        found: dict[str, list[tuple[Role, str]]] = {}
+        for role in self.roles:
+            for option, spec in role.options.items():
+                for name in (option, *(spec.get("aliases") or [])):
+                    found.setdefault(name, []).append((role, option))
+        return found
 
     @property
     def names(self) -> set[str]:
@@ -232,6 +268,7 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
                 exclusive=[[str(n) for n in names] for names in asked["exclusive"]],
                 apart_from=asked["apart_from"],
                 needed_by=asked["needed_by"],
+                read_by=asked["read_by"],
                 impossible=[
                     Impossible(**_validated(one, _IMPOSSIBLE_SPEC, f"groups.{name}.impossible"))
                     for one in asked["impossible"]
@@ -239,6 +276,19 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
             )
         )
     return parsed
+
+
+def concerned(groups: Iterable[Group], members: Mapping[str, Sequence[str]], played: Iterable[str]) -> set[str]:
+    """Return the hosts of a play and all whose variables it may read.
+
+    :param members: the hosts of each group of the inventory, all hosts under C(all).
+    """
+    hosts = set(played)
+    playing = {name for name, of_group in members.items() if not hosts.isdisjoint(of_group)}
+    unread = {g.name for g in groups if g.read_by is not None and playing.isdisjoint(g.read_by)}
+    apart = {host for name in unread for host in members.get(name, [])}
+    read = {host for g in groups if g.name not in unread for host in members.get(g.name, [])}
+    return hosts | read | (set(members["all"]) - apart)
 
 
 def _validated(given: t.Any, spec: dict[str, t.Any], where: str) -> dict[str, t.Any]:
@@ -404,6 +454,14 @@ def is_on(value: t.Any) -> bool:
     return bool(value)
 
 
+def _fits_at_once(spec: Mapping[str, t.Any], value: t.Any) -> bool:
+    """Say whether a value is what a simple option wants: Ansible's validator copies a lot to say the same."""
+    kind = spec.get("type", "str")
+    if spec.get("choices") or kind not in _SIMPLE_TYPES:
+        return False
+    return isinstance(value, _SIMPLE_TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
+
+
 _Read = Callable[[str], "Value | None"]
 
 
@@ -427,6 +485,7 @@ class Preflight:
         self.problems = Problems()
         self.warnings = Problems()
         self.checked = 0
+        self.checked_essentials = 0
         self._groups = groups
         self._roles = sorted(roles.values(), key=lambda role: len(role.name), reverse=True)
         self._unknown = unknown
@@ -465,10 +524,15 @@ class Preflight:
                 text = f"and group {other} both have {shorten(shared)}. {why} Take it out of one of them."
                 self.problems.add_group(group.name, " ".join(text.split()))
 
-    def check_host(self, host: str, groups: Iterable[str], variables: HostVariables) -> None:
-        """Check all variables of one host, a member of C(groups)."""
-        self.checked += 1
-        self._check_look_alikes(host, variables)
+    def check_host(
+        self, host: str, groups: Iterable[str], variables: HostVariables, *, essentials: bool = False
+    ) -> None:
+        """Check all variables of one host, a member of C(groups), or the essentials alone."""
+        if essentials:
+            self.checked_essentials += 1
+        else:
+            self.checked += 1
+            self._check_look_alikes(host, variables)
         member_of = set(groups)
         values: dict[str, Value | None] = {}
 
@@ -479,11 +543,12 @@ class Preflight:
 
         for group in self._groups:
             if group.name in member_of:
-                self._check_required(host, group, variables, read)
-                self._check_exclusive(host, group, read)
-                self._check_impossible(host, group, read)
-                refused = self._check_rules(host, group, read)
-                self._check_roles(host, group, variables, read, refused)
+                asked = group.essentials if essentials else group
+                self._check_required(host, asked, variables, read)
+                self._check_exclusive(host, asked, read)
+                self._check_impossible(host, asked, read)
+                refused = self._check_rules(host, asked, read)
+                self._check_roles(host, asked, variables, read, refused)
 
     def finish(self) -> None:
         """Report what two hosts share and must not."""
@@ -508,11 +573,9 @@ class Preflight:
 
     def _check_required(self, host: str, group: Group, variables: HostVariables, read: _Read) -> None:
         wanted = dict.fromkeys(group.required, True)  # True: may not be empty text either
-        for role in group.roles:
-            for name, spec in role.options.items():
-                aliases = spec.get("aliases") or []
-                if spec.get("required") and name not in group.provided and not any(a in variables for a in aliases):
-                    wanted.setdefault(name, False)
+        for name, aliases in group.needed:
+            if not any(alias in variables for alias in aliases):
+                wanted.setdefault(name, False)
         for name, refuse_empty_text in wanted.items():
             value = read(name)
             if value is None:
@@ -587,22 +650,21 @@ class Preflight:
         return ""
 
     def _check_roles(self, host: str, group: Group, variables: HostVariables, read: _Read, refused: set[str]) -> None:
-        for role in group.roles:
-            for option, spec in role.options.items():
-                for name in (option, *(spec.get("aliases") or [])):
-                    if name in refused or name not in variables:
-                        continue
-                    value = read(name)
-                    if value and not (value.problem or value.from_facts):
-                        wrong = self._judge(role, option, spec, name, value)
-                        if wrong:
-                            self.problems.add(host, name, wrong)
+        for name in group.options:
+            value = read(name) if name in variables and name not in refused else None
+            if value and not (value.problem or value.from_facts):
+                for role, option in group.options[name]:
+                    wrong = self._judge(role, option, name, value)
+                    if wrong:
+                        self.problems.add(host, name, wrong)
 
-    def _judge(self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value) -> str:
+    def _judge(self, role: Role, option: str, name: str, value: Value) -> str:
+        if _fits_at_once(role.options[option], value.value):
+            return ""
         # Most hosts share most values: each is validated once.
         key = (role.name, name, f"{type(value.value).__name__} {value.secret} {value.value!r}")
         if key not in self._judged:
-            self._judged[key] = self._validate(role, option, spec, name, value)
+            self._judged[key] = self._validate(role, option, role.options[option], name, value)
         return self._judged[key]
 
     def _validate(self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value) -> str:

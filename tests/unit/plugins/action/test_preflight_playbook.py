@@ -177,6 +177,21 @@ def test_limit_still_finds_the_fault_of_another_machine(site: Site) -> None:
     assert run.result["checked"] == 3
 
 
+def test_limit_finds_of_another_machine_what_concerns_the_cluster_and_no_more(site: Site) -> None:
+    site.task["groups"] = {**GROUPS, "machines": {**GROUPS["machines"], "read_by": ["wake_host"]}}
+    fault = "machine2: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows."
+    site.machines["machine2"]["gmt_mode"] = "con"
+    site.run("--limit", "machine2").assert_refused(fault)
+    assert "PLAY [Contact every host]" in site.run("--limit", "machine1").output
+    (site.path / "contacted").unlink()
+    site.machines["machine2"]["gmt_machine_description"] = "Machine 1"
+    run = site.run("--limit", "machine1")
+    run.assert_refused(
+        "machine1, machine2: gmt_machine_description = 'Machine 1' is used by 2 hosts. Give each host its own."
+    )
+    assert (run.result["checked"], run.result["checked_essentials"]) == (2, 1)
+
+
 @pytest.mark.parametrize("run_once", [True, False])
 def test_all_faults_are_printed_together_and_once(site: Site, run_once: bool) -> None:
     site.run_once = run_once

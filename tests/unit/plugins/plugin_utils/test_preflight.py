@@ -279,7 +279,8 @@ def test_a_host_that_cannot_be_read_is_not_impossible() -> None:
 
 def test_our_playbook_refuses_to_make_a_machine_quiet_whose_jobs_cron_takes() -> None:
     (task,) = [
-        task for task in yaml.safe_load((ROOT / "playbooks/preflight.yml").read_text())[0]["tasks"]
+        task
+        for task in yaml.safe_load((ROOT / "playbooks/preflight.yml").read_text())[0]["tasks"]
         if "greenlab.cluster.preflight" in task
     ]
     groups = {"machines": {"impossible": task["greenlab.cluster.preflight"]["groups"]["machines"]["impossible"]}}
@@ -546,8 +547,8 @@ def test_a_repeated_value_is_validated_once(roles: dict[str, _preflight.Role], m
     calls.clear()
     check = _preflight.Preflight(groups, roles)
     for i in range(100):
-        check.check_host(f"m{i}", ["g"], Host(gmt_machine_id=1, gmt_mode="client"))
-    assert len(calls) == 2
+        check.check_host(f"m{i}", ["g"], Host(gmt_machine_id=i, gmt_mode="client"))
+    assert [list(call[0]) for call in calls] == [["gmt_mode"]]  # a number for a number needs no validator
 
 
 # --- networks ---
@@ -626,3 +627,109 @@ def test_flags_may_be_text_and_must_still_mean_something(roles: dict[str, _prefl
     for value, wrong in [("true", 0), (False, 0), ("perhaps", 1)]:
         host = {"gmt_machine_id": 1, "gmt_tune": value}
         assert len(lines_of({"g": {"roles": ["gmt"]}}, {"m1": host}, roles, flags=["gmt_tune"])) == wrong
+
+
+# --- hosts that a play leaves out ---
+
+MACHINES = {
+    "read_by": ["pi"],
+    "roles": ["gmt"],
+    "required": ["gmt_repo"],
+    "values": {
+        "gmt_machine_id": ID,
+        "ansible_host": {"type": "str", "unique": True},
+        "gmt_mac": {"type": "mac", "unique": True},
+        "gmt_name": {"type": "str", "not_empty": True, "single_line": True, "unique": True},
+        "gmt_release": {"matches": "v[0-9]+"},
+    },
+    "exclusive": [["gmt_client", "gmt_cron"]],
+    "impossible": [{"values": {"gmt_mode": "cron", "gmt_tune": True}, "why": "So it is."}],
+}
+OTHERS = {
+    "gmt_machine_id": 2,
+    "ansible_host": "h2",
+    "gmt_mac": "02:00:00:00:00:02",
+    "gmt_name": "Two",
+    "gmt_repo": "r",
+}
+
+
+def lines_of_another(roles: Mapping[str, _preflight.Role], **variables: t.Any) -> list[str]:
+    """Check one host wholly and another one's essentials; a variable that is OMIT is not set."""
+    check = _preflight.Preflight(_preflight.parse_groups({"machines": MACHINES}, roles), roles)
+    one = {
+        "gmt_machine_id": 1,
+        "ansible_host": "h1",
+        "gmt_mac": "02:00:00:00:00:01",
+        "gmt_name": "One",
+        "gmt_repo": "r",
+    }
+    two = {name: value for name, value in {**OTHERS, **variables}.items() if value is not OMIT}
+    check.check_host("one", ["machines"], Host(one))
+    check.check_host("two", ["machines"], Host(two), essentials=True)
+    check.finish()
+    assert (check.checked, check.checked_essentials) == (1, 1)
+    return check.problems.lines()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("gmt_machine_id", 1, "one, two: gmt_machine_id = 1 is used by 2 hosts. Give each host its own."),
+        ("gmt_name", "one ", "one, two: gmt_name = 'One' is used by 2 hosts. Give each host its own."),
+        ("ansible_host", "h1", "one, two: ansible_host = 'h1' is used by 2 hosts. Give each host its own."),
+        ("gmt_mac", "02-00-00-00-00-01", "one, two: gmt_mac = '02:00:00:00:00:01' is used by 2 hosts. Give each"),
+        ("gmt_machine_id", "2", "two: gmt_machine_id = '2' is text, not an integer. Remove the quotes."),
+        ("gmt_machine_id", 1025, "two: gmt_machine_id = 1025 is out of range."),
+        ("gmt_machine_id", OMIT, "two: gmt_machine_id is not set. Add it to the variables of the host"),
+        ("gmt_name", "Two\nlines", "two: gmt_name = 'Two\\nlines' has a line break or another control character"),
+        ("gmt_name", " ", "two: gmt_name is empty. Give it a value."),
+        ("gmt_mac", "02:00", "two: gmt_mac = '02:00' "),
+        ("gmt_repo", OMIT, "two: gmt_repo is not set. Add it to the variables of the host"),
+        ("gmt_repo", Value(problem="cannot be read: why."), "two: gmt_repo cannot be read: why."),
+    ],
+)
+def test_of_a_host_outside_of_the_play_the_essentials_are_checked(
+    roles: dict[str, _preflight.Role], name: str, value: t.Any, line: str
+) -> None:
+    (found,) = lines_of_another(roles, **{name: value})
+    assert found.startswith(line)
+
+
+def test_nothing_else_of_it_is(roles: dict[str, _preflight.Role]) -> None:
+    others = {"gmt_mode": "cron", "gmt_tune": True, "gmt_client": True, "gmt_cron": True, "gmt_ports": "x"}
+    wrong = {**others, "gmt_release": "new", "gmt_mashine_id": 3, "gmt_pin": "12x"}
+    assert lines_of_another(roles, **wrong) == []
+    groups = _preflight.parse_groups({"machines": MACHINES}, roles)
+    check = _preflight.Preflight(groups, roles)
+    check.check_host("two", ["machines"], Host({**OTHERS, **wrong}))
+    assert len(check.problems.lines()) == 6  # the same host in the play
+
+
+INVENTORY = {
+    "all": ["server", "pi1", "m1", "m2", "both", "alone"],
+    "jobs_db": ["server"],
+    "pi": ["pi1"],
+    "machines": ["m1", "m2", "both"],
+    "heads": ["both"],
+}
+
+
+@pytest.mark.parametrize(
+    ("played", "apart"),
+    [
+        (["m1"], ["m2"]),  # who is in no group, or in one more, is read by whoever
+        (["server"], ["m1", "m2"]),
+        (["pi1"], []),
+        (INVENTORY["all"], []),
+    ],
+)
+def test_whoever_a_play_does_not_read_does_not_concern_it(played: list[str], apart: list[str]) -> None:
+    groups = _preflight.parse_groups({"machines": {"read_by": ["pi"]}, "jobs_db": {}, "pi": {}, "heads": {}}, {})
+    assert sorted(set(INVENTORY["all"]) - _preflight.concerned(groups, INVENTORY, played)) == apart
+
+
+def test_a_group_that_nobody_reads_has_an_empty_list() -> None:
+    groups = _preflight.parse_groups({"machines": {"read_by": []}}, {})
+    members = {"all": ["m1", "m2"], "machines": ["m1", "m2"]}
+    assert _preflight.concerned(groups, members, ["m1"]) == {"m1"}
