@@ -92,7 +92,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Register all machines of the inventory in one transaction
+- name: Register machines in one transaction
   greenlab.cluster.gmt_machine:
     login_host: db.example.org
     login_user: postgres
@@ -166,8 +166,8 @@ machines:
       available: false
 builds:
   description:
-    - What is known of all machines of the jobs DB, as RV(greenlab.cluster.gmt_build_info#module:machines). Empty in a
-      jobs DB that the role P(greenlab.cluster.jobs_db#role) has not prepared.
+    - What is known of the builds of the machines in the list, as RV(greenlab.cluster.gmt_build_info#module:machines).
+      Empty in a jobs DB that the role P(greenlab.cluster.jobs_db#role) has not prepared.
   returned: O(state=present)
   type: list
   elements: dict
@@ -658,7 +658,8 @@ def run(params: Mapping[str, t.Any], check_mode: bool = False) -> dict[str, t.An
         result = register(
             connection, schema, machines, params["users"], takeover=params["takeover"], commit=not check_mode
         )
-        return {**result, "builds": known_builds(connection, None) if has_holds(connection) else []}
+        ids = [machine["id"] for machine in machines]
+        return {**result, "builds": known_builds(connection, ids) if has_holds(connection) else []}
 
 
 def main() -> None:
