@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
 # Unpacks an archive ($1) beside a folder ($2), puts it in the folder's place, removes the archive, and runs what else it is given.
 set -eu
 archive=$1 place=$2

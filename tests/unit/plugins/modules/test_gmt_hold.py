@@ -345,7 +345,11 @@ def test_a_paused_job_is_waited_for_whenever_it_was_written(cluster: Cluster, mo
     cluster.run()
     cluster.db.sql("ALTER TABLE jobs DISABLE TRIGGER USER")
     cluster.db.sql("UPDATE jobs SET created_at = now() - interval '1 day', updated_at = now() - interval '1 day'")
-    monkeypatch.setattr(gmt_hold.time, "sleep", lambda _seconds: (_ for _ in ()).throw(InterruptedError))
+
+    def wait(_seconds: float) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(gmt_hold.time, "sleep", wait)
     with pytest.raises(InterruptedError):
         cluster.run(settle=60)
 
