@@ -27,7 +27,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Register all machines in one transaction
+- name: Register machines in one transaction
   greenlab.cluster.gmt_machine:
     machines: "{{ groups['machines'] | greenlab.cluster.gmt_machines(hostvars) }}"
 """

@@ -88,19 +88,13 @@ def one(bench: Bench, log: Log, rounds: int, late: Callable[[], bool]) -> None:
     machine = bench.cluster.machines[:1]
     # Its machine may be another build.
     clusters[3].cost([clusters[3].command("ansible-playbook", *bench.site_options(machine), limit=machine)])
-    few = "DELETE FROM machines WHERE id > 8"
     for number in range(1, rounds + 1):
         for size, cluster in clusters.items():
             if late():
                 return
-            bench.psql(few)
-            options = bench.site_options(machine)
-            # Rows of the others, which each run would otherwise write and the first one would pay for.
-            cluster.cost([cluster.command("ansible-playbook", *options[:1], "playbooks/register.yml", limit=machine)])
             for way, more in (("site", []), ("look", ["--extra-vars=site_look=true"])):
                 command = cluster.command("ansible-playbook", *bench.site_options(machine, *more), limit=machine)
                 log.add("one", way, size, number, cluster.cost([command], cold=True, machines=machine))
-    bench.psql(few)
 
 
 def wheels(bench: Bench, log: Log, rounds: int, machines: list[str], late: Callable[[], bool]) -> None:
