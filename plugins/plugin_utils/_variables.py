@@ -20,6 +20,7 @@ _ENCRYPTED_TYPES = ("AnsibleVaultEncryptedUnicode", "EncryptedString")  # ansibl
 _TEMPLATE_MARKS = re.compile(r"{{|{%|{#|^#jinja2:")
 _UNDEFINED = re.compile(r"'[^']+' is undefined|has no (?:attribute|element) \S+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(rf"(?<![.A-Za-z0-9_]){_WORD.pattern}")  # what stands behind a dot is no variable
 # A fact under its old top-level name; not what says how to connect, and not what a play sets.
 _FACT = re.compile(
     r"ansible_(?!(?:user|host|port|connection|password|become.*|play_.*|ssh_(?:user|host|port|pass.*))$).*"
@@ -47,14 +48,14 @@ def is_plain(raw: t.Any) -> bool:
     return raw is None or isinstance(raw, (bool, int, float))
 
 
-def _words(raw: t.Any) -> set[str]:
+def _words(raw: t.Any, kind: re.Pattern[str] = _WORD) -> set[str]:
     """Return every word of a template; those that are names of variables are what it is made from."""
     if isinstance(raw, str):
-        return set(_WORD.findall(raw)) if _TEMPLATE_MARKS.search(raw) else set()
+        return set(kind.findall(raw)) if _TEMPLATE_MARKS.search(raw) else set()
     if isinstance(raw, Mapping):
-        return set().union(*(_words(part) for part in raw.values()))
+        return set().union(*(_words(part, kind) for part in raw.values()))
     if isinstance(raw, (list, tuple)):
-        return set().union(*(_words(part) for part in raw))
+        return set().union(*(_words(part, kind) for part in raw))
     return set()
 
 
@@ -85,7 +86,8 @@ class Variables:
         if names & _READS_MORE:
             return self._template(raw, names)
         # Most templates are a group's and made from a group's variables: the very same objects give the same result.
-        sources = {n: self._raw[n] for n in sorted(names) if n in self._raw}
+        # So does what is read from another host, as in hostvars['server'].ansible_host.
+        sources = {n: self._raw[n] for n in sorted(self._made_from(name, _NAME)) if n in self._raw}
         key = (id(raw), *((n, id(source)) for n, source in sources.items()))
         if key not in self._seen:
             # The objects are kept, so that their ids are not given to others.
@@ -121,13 +123,13 @@ class Variables:
         # ansible-core 2.18 turns the result of a template into text, unless told otherwise.
         return hasattr(self._shared_templar, "evaluate_expression") or bool(C.DEFAULT_JINJA2_NATIVE)
 
-    def _made_from(self, name: str) -> set[str]:
+    def _made_from(self, name: str, kind: re.Pattern[str] = _WORD) -> set[str]:
         """Return the name and all words that its template and theirs have in them."""
         found: set[str] = set()
         todo = {name}
         while todo:
             found |= todo
-            todo = set().union(*(_words(self._raw.get(n)) for n in todo)) - found - _SHARED
+            todo = set().union(*(_words(self._raw.get(n), kind) for n in todo)) - found - _SHARED
         return found
 
 
