@@ -43,7 +43,11 @@ GOALS = [
     Goal("6", "8 machines: wall ÷ 8 limits", 4.5, ("converged", US, 8, "wall"), ("converged", "limit", 8, "wall")),
     Goal("7", "8 new machines: wall ÷ pyinfra", 1.0, ("first", "site", 8, "wall"), ("first", "pyinfra", 8, "wall")),
     Goal(
-        "8", "wheels: CPU a machine ÷ pip install", 0.15, ("wheels", "ours", 1, "nodes"), ("wheels", "pip", 1, "nodes")
+        "8",
+        "environment: CPU a machine ÷ pip install",
+        0.15,
+        ("wheels", "ours", 1, "nodes"),
+        ("wheels", "pip", 1, "nodes"),
     ),
     Goal("10", "one of 1,000: wall ÷ one of 3", 1.2, ("one", US, 1000, "wall"), ("one", US, 3, "wall")),
 ]
