@@ -4,6 +4,7 @@
 set -eu
 archive=$1 place=$2
 shift 2
+trap 'rm -rf "$place.new"' EXIT
 rm -rf "$place.new" "$place.old"
 mkdir -p "$place.new"
 tar --extract --no-same-owner --file="$archive" --directory="$place.new"

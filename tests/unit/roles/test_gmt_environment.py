@@ -64,6 +64,7 @@ def test_a_broken_archive_leaves_what_is_there(tmp_path: Path, place: Path):
     assert take(archive, place).returncode != 0
     assert (place / "made-from").read_text() == "something else"
     assert (place / "left-over").exists()
+    assert sorted(path.name for path in place.parent.iterdir()) == ["venv"]
 
 
 def test_a_release_that_git_knows_is_checked_out_over_another(tmp_path: Path):
