@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,7 @@ class Count:
     passed: int
     failed: int
     note: str = ""
+    why: Sequence[str] = ()  # it failed
 
 
 def count_check(status: int, _log: str) -> Count:
@@ -106,6 +107,19 @@ def count_stories(status: int, log: str) -> Count:
     return Count(told, int(status != 0))
 
 
+def reason(log: str) -> list[str]:
+    """Return the lines of a log that say most of what failed, for who reads only the end of everything."""
+    lines = log.splitlines()
+    if tests := [line for line in lines if line.startswith(("FAILED ", "ERROR ")) and "::" in line]:
+        return tests[:40]
+    heads = [at for at, line in enumerate(lines) if line.startswith(("TASK [", "PLAY "))]
+    for at in reversed(range(len(lines))):
+        if lines[at].startswith(("fatal: ", "failed: ")):
+            begin = max((head for head in heads if head < at), default=at)
+            return lines[begin : min((head for head in heads if head > at), default=len(lines))][:60]
+    return lines[-20:]
+
+
 def last(log: str, part: str) -> str:
     return next((line for line in reversed(log.splitlines()) if part in line), "")
 
@@ -151,6 +165,8 @@ class Step:
                     print(clock(), line.removeprefix("TASK [").rstrip(" *\n").removesuffix("]"), flush=True)
         status = process.wait()
         done = self.count(status, "".join(lines))
+        if done.failed:
+            done.why = reason("".join(lines))
         RESULTS[self.name] = done
         word = "FAILED" if done.failed else "ok    "
         line = f"{clock()} {word} {self.name:13} {time.monotonic() - started:6.1f} s"
@@ -286,7 +302,9 @@ def main() -> None:
     passed = sum(count.passed for count in RESULTS.values())
     failed = sum(count.failed for count in RESULTS.values())
     if failed:
-        print("Failed:", ", ".join(name for name, count in RESULTS.items() if count.failed))
+        for name, count in RESULTS.items():
+            if count.failed:
+                print(f"Failed: {name}", *count.why, sep="\n")
     print(f"Took {time.monotonic() - STARTED:.0f} s")
     print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0)
