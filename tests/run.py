@@ -6,7 +6,7 @@
     tests/run.py ruff unit        some checks by name
     tests/run.py molecule --scenario cluster --scenario errors
 
-The last line is "N passed, M failed": each unit test, each story that was told on nodes (a task named "Story: …"), and
+The last line is "N passed, M failed": each unit test, each test on nodes (a task named "Test: …" or "Story: …"), and
 each other check counts one. What was skipped does not count. Exit status 1 if anything failed. The checks' full
 output is in .lab/test/logs.
 """
@@ -49,6 +49,7 @@ ROWS = [
 ]
 LIMIT = 75 * 60  # seconds; what has not ended by then hangs
 STARTED, STARTED_AT = time.monotonic(), time.time()
+TEST_TASKS = ("TASK [Test: ", "TASK [Story: ")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -97,7 +98,7 @@ def count_stories(status: int, log: str) -> Count:
     for line in log.splitlines():
         if line.startswith(("TASK [", "PLAY [", "PLAY RECAP")):
             is_end = line.startswith("PLAY")
-            if "[Story: " in line or is_end:
+            if line.startswith(TEST_TASKS) or is_end:
                 told += story and ran
                 story, ran = not is_end, False
         elif line.startswith(("ok: ", "changed: ", "included: ")):
@@ -131,7 +132,7 @@ class Step:
     name: str
     command: list[str]
     count: Callable[[int, str], Count] = count_check
-    shows: str = ""  # begin of lines to print as they come
+    shows: tuple[str, ...] = ()  # begins of lines to print as they come
     lab: str = LAB  # whose nodes it uses
     core: str = ""  # another ansible-core than that of .venv
 
@@ -216,7 +217,7 @@ def stories(row: int, leg: int, core: str, scenarios: list[str]) -> Step:
     """Return the step that tells the stories of a leg, on the nodes of its row."""
     command = ["molecule", "test", "--no-command-borders", *(f"--scenario-name={name}" for name in scenarios)]
     lab = LAB if row == 1 else f"{LAB}-{row}"
-    return Step(f"stories-{row}.{leg}", command, count_stories, shows="TASK [Story: ", lab=lab, core=core)
+    return Step(f"stories-{row}.{leg}", command, count_stories, shows=TEST_TASKS, lab=lab, core=core)
 
 
 def tell(row: list[Step]) -> None:
