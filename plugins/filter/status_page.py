@@ -11,7 +11,7 @@ short_description: The cluster's status as one HTML page
 version_added: 0.1.0
 description:
   - Makes a page with the state of each machine of the inventory, a timeline of what it did, and a plot of the energy
-    that sleep has saved.
+    that sleep has saved. Machines that need attention come first.
   - The page is one text without scripts, and fetches nothing.
   - What the bars mean, how sleep is told from idling, and how energy is computed is in C(docs/status.md).
 positional: _input, hostvars, rows, history
@@ -40,6 +40,10 @@ options:
     description: Heading of the page.
     type: str
     default: Measurement cluster
+  version:
+    description: The version of this collection, which the page names.
+    type: str
+    default: ""
   wake_log:
     description:
       - The wake host's log of events, one JSON object a line. Of use are lines with C(machine_id), C(at) (a time in ISO
@@ -57,7 +61,8 @@ seealso:
 EXAMPLES = r"""
 - name: Write the page
   ansible.builtin.copy:
-    content: "{{ groups['machines'] | greenlab.cluster.status_page(hostvars, now.machines, history, title='Lab 3') }}"
+    content: "{{ groups['machines'] | greenlab.cluster.status_page(hostvars, now.machines, history, title='Lab 3',
+      version=lookup('community.general.collection_version', 'greenlab.cluster')) }}"
     dest: /var/www/html/status.html
     mode: "0644"
 """
@@ -69,6 +74,7 @@ _value:
 """
 
 import typing as t
+from datetime import datetime, timezone
 
 from ansible.errors import AnsibleFilterError
 
@@ -82,13 +88,15 @@ def status_page(
     history: dict[str, t.Any],
     *,
     title: str = "Measurement cluster",
+    version: str = "",
     wake_log: str = "",
 ) -> str:
     """Return the page."""
     try:
-        return _page.page(_status.read(hosts, hostvars, rows, history, wake_log), title)
+        cluster = _status.read(hosts, hostvars, rows, history, wake_log)
     except _status.BadVariable as error:
         raise AnsibleFilterError(str(error)) from error
+    return _page.page(cluster, title, _page.Maker(datetime.now(timezone.utc), version))
 
 
 class FilterModule:

@@ -20,6 +20,12 @@ from datetime import datetime, timedelta, timezone
 # measuring wins over held: a hold lets a measurement end.
 STATES = ["measuring", "preparing", "idle", "asleep", "held", "failed", "unknown"]
 
+# What needs attention, the worst first: the order of the machines in the table and on the page.
+SEVERITIES = ["failed", "unreachable", "stale", "silent", "held", "drift"]
+
+# A client at work reports each step. One that reports nothing for so long has probably lost its power, or hangs.
+HOURS_UNTIL_STALE = 24
+
 # GMT's client sleeps so long after it wrote `job_no`, before it suspends or switches off its machine.
 SECONDS_UNTIL_SLEEP = 60
 
@@ -85,13 +91,24 @@ class Machine:
     needs_validation: bool = False
     temperature: str | None = None
     drift: tuple[str, ...] = ()
+    severity: str | None = None
     problems: tuple[str, ...] = ()
     saved_watts: float | None = None
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Return what machines are sorted by: those that need attention first, the worst of them first.
+
+        Then those with the most jobs waiting; of the machines that need no attention, by state before that.
+        """
+        if self.severity is not None:
+            return SEVERITIES.index(self.severity), 0, -(self.waiting or 0)
+        return len(SEVERITIES), STATES.index(self.state), -(self.waiting or 0)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """All machines of the inventory, in its order."""
+    """All machines of the inventory, sorted by their place, and by the inventory where that is the same."""
 
     window: Window
     machines: list[Machine]
@@ -146,7 +163,8 @@ def read(
             spans = laid_over(spans, Span(start, end, "held"), keep=("measuring",))
         return _machine(host, variables, row, window=window, spans=joined(spans), is_unlike=host in unlike)
 
-    return Cluster(window, [machine(host) for host in hosts], has_wake_log=bool(events))
+    machines = sorted((machine(host) for host in hosts), key=lambda each: each.place)
+    return Cluster(window, machines, has_wake_log=bool(events))
 
 
 # --- what a machine did ----------------------------------------------------------------------------------------------
@@ -159,9 +177,7 @@ def spans_of(changes: str, length: float) -> list[Span]:
         marks.insert(0, (0, "unknown"))
     ends = [start for start, _state in marks[1:]] + [length]
     return [
-        Span(start, end, _STATE_OF_CHANGE.get(state, state))
-        for (start, state), end in zip(marks, ends)
-        if end > start
+        Span(start, end, _STATE_OF_CHANGE.get(state, state)) for (start, state), end in zip(marks, ends) if end > start
     ]
 
 
@@ -208,6 +224,15 @@ def joined(spans: list[Span]) -> list[Span]:
         else:
             result.append(span)
     return result
+
+
+def shares(spans: list[Span], length: float) -> dict[str, float]:
+    """Return which part of the window each state took, the largest first."""
+    result: dict[str, float] = {}
+    for start, end, state in spans:
+        if end > 0:
+            result[state] = result.get(state, 0.0) + (end - max(start, 0)) / length
+    return dict(sorted(result.items(), key=lambda item: -item[1]))
 
 
 def _window(history: t.Mapping[str, t.Any]) -> Window:
@@ -257,7 +282,11 @@ def _machine(
         state = "measuring"  # jobs that cron starts write no status
     job = row.get("running_job")
     drift = tuple(_drift(variables, row, is_unlike))
-    held_since = row.get("held_since") and datetime.fromisoformat(row["held_since"]).astimezone(timezone.utc)
+    held_since = _moment(row.get("held_since"))
+    problems = sorted(
+        [*_problems(state, row, held_since, window), *((_severity_of_drift(row), text) for text in drift)],
+        key=lambda problem: SEVERITIES.index(problem[0]),
+    )
     return Machine(
         host=host,
         id=variables["gmt_machine_id"],
@@ -274,7 +303,8 @@ def _machine(
         needs_validation=bool(row.get("needs_revalidation")),
         temperature=_temperature(row),
         drift=drift,
-        problems=(*_problems(state, row, held_since), *drift),
+        severity=problems[0][0] if problems else None,
+        problems=tuple(text for _severity, text in problems),
         saved_watts=_saved_watts(host, variables),
     )
 
@@ -341,17 +371,34 @@ def _drift(variables: t.Mapping[str, t.Any], row: t.Mapping[str, t.Any], is_unli
         yield f"client {service}"
 
 
-def _problems(state: str, row: t.Mapping[str, t.Any], held_since: datetime | None) -> t.Iterator[str]:
-    """Say what somebody should look at."""
+def _severity_of_drift(row: t.Mapping[str, t.Any]) -> str:
+    return "drift" if row else "silent"
+
+
+def _problems(
+    state: str, row: t.Mapping[str, t.Any], held_since: datetime | None, window: Window
+) -> t.Iterator[tuple[str, str]]:
+    """Return severity and text of what needs attention."""
     if held_since is not None:
-        yield f"held by {row['held_by']} since {short_time(held_since)}"
+        yield "held", f"held by {row['held_by']} since {short_time(held_since)}"
     if state == "failed":
         code = str(row.get("last_status"))
-        yield f"failed ({code})" if code.endswith("_error") else "did not wake up"
+        yield ("failed", f"failed ({code})") if code.endswith("_error") else ("unreachable", "did not wake up")
     if row.get("jobs_running") and state in ("idle", "asleep", "failed"):
-        yield "a job is RUNNING, and the client is not: left behind by a crash?"
+        yield "stale", "a job is RUNNING, and the client is not: left behind by a crash?"
+    reported = _moment(row.get("status_since"))
+    if state in ("measuring", "preparing") and reported and _hours(window.until - reported) >= HOURS_UNTIL_STALE:
+        yield "stale", f"no report since {short_time(reported)}: without power, or hung?"
     if row and state == "unknown" and row.get("last_status") is None:
-        yield "its client never reported"
+        yield "silent", "its client never reported"
+
+
+def _moment(timestamp: str | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromisoformat(timestamp).astimezone(timezone.utc)
+
+
+def _hours(time: timedelta) -> float:
+    return time.total_seconds() / 3600
 
 
 def _saved_watts(host: str, variables: t.Mapping[str, t.Any]) -> float | None:

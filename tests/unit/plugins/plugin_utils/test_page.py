@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _page, _status
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._status import Cluster, Machine, Span, Window
 
-VOID = {"br", "meta", "path"}
+VOID = {"meta", "path", "rect"}
 HOSTILE = "</title></style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&lt;{{ 1 }}\n\u202e%(light)s"
+CHECKOUT = Path(__file__).parents[4]
 HOUR, DAY = 3600, 86400
+MAKER = _page.Maker(datetime(2026, 11, 22, 3, 0, 5, 123456, tzinfo=timezone.utc), "1.2.3")
 
 
 class Parsed(HTMLParser):
@@ -61,7 +64,7 @@ def machine(number: int = 1, spans: list[Span] | None = None, state: str = "idle
 
 
 def page(*machines: Machine, has_wake_log: bool = False, time: Window | None = None, title: str = "Lab") -> str:
-    return _page.page(Cluster(time or window(), list(machines), has_wake_log), title)
+    return _page.page(Cluster(time or window(), list(machines), has_wake_log), title, MAKER)
 
 
 def full(text: str) -> Machine:
@@ -115,11 +118,25 @@ def test_nothing_is_fetched_and_nothing_runs() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    parsed = Parsed(page(machine(1, problems=("x",)), machine(2)))
-    ids = {attributes["id"] for _tag, attributes in parsed.elements if "id" in attributes}
-    links = [attributes["href"] for _tag, attributes in parsed.elements if "href" in attributes]
-    assert links == ["#m1", "#m1", "#m2"]
-    assert {(link or "")[1:] for link in links} <= ids
+    for machines in ([], [machine(1, problems=("x",))], [machine(1)], [machine(1, problems=("x",)), machine(2)]):
+        parsed = Parsed(page(*machines))
+        ids = [attributes["id"] for _tag, attributes in parsed.elements if "id" in attributes]
+        links = [attributes["href"] for _tag, attributes in parsed.elements if "href" in attributes]
+        assert links == (["#attention", "#energy", "#machines", "#notes"] if machines else [])
+        assert {(link or "")[1:] for link in links} <= set(ids)
+        assert len(ids) == len(set(ids))
+
+
+def test_the_head_says_what_made_the_page_and_when() -> None:
+    text = Parsed(page(machine())).text
+    made = "2026-11-22T03:00:05+00:00 by greenlab.cluster 1.2.3 ( ansible-playbook greenlab.cluster.status )."
+    assert f"Generated at {made}" in " ".join(text.split())
+
+
+def test_the_commands_playbook_exists() -> None:
+    program, playbook = _page.COMMAND.split()
+    assert program == "ansible-playbook"
+    assert (CHECKOUT / f"playbooks/{playbook.removeprefix('greenlab.cluster.')}.yml").is_file()
 
 
 # --- summary and details ---------------------------------------------------------------------------------------------
@@ -131,81 +148,197 @@ def cards(text: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", summary[1]).split())
 
 
-def test_summary_counts_machines_by_state() -> None:
+def test_summary_counts_machines_by_state_and_shows_their_shares_of_the_time() -> None:
     states = ["measuring", "measuring", "preparing", "idle", "asleep", "held", "failed", "failed"]
     machines = [machine(number, state=state, waiting=number) for number, state in enumerate(states)]
-    assert cards(page(*machines)) == (
-        "2 measuring 1 preparing 1 idle 1 asleep (assumed) 1 held 2 failed 28 jobs waiting"
+    assert re.sub(" 0 % of the time(, assumed)?", "", cards(page(*machines))) == (
+        "2 measuring 1 preparing 1 idle 1 asleep 1 held 2 failed 28 jobs waiting"
     )
-    assert "1 unknown 1 job waiting" in cards(page(machine(state="unknown", waiting=1)))
-    assert "1 asleep 0 held" in cards(page(machine(state="asleep"), has_wake_log=True))
+    assert cards(page(machine(state="unknown", waiting=1))).endswith("time 1 job waiting")
+    half = [Span(-HOUR, 3.5 * DAY, "measuring"), Span(3.5 * DAY, 7 * DAY, "asleep")]
+    text = cards(page(machine(1, half), machine(2, [Span(0, 7 * DAY, "asleep")])))
+    assert "measuring 25 % of the time 0 preparing" in text
+    assert "asleep 75 % of the time, assumed" in text
+    assert "assumed" not in cards(page(machine(state="asleep"), has_wake_log=True))
 
 
-def test_problems_come_first_and_do_not_fill_the_page() -> None:
-    assert "Look at these" not in page(machine())
-    machines = [machine(number, problems=(f"broken {number}", "twice")) for number in range(25)]
+def sections(text: str) -> dict[str, list[str]]:
+    """Return the hosts in each section, as they are in the page."""
+    parts = re.split(r'<section id="(\w+)">', text)[1:]
+    return {name: re.findall(r'<th scope="row">(machine\d+) ', part) for name, part in zip(parts[::2], parts[1::2])}
+
+
+def test_all_machines_that_need_attention_are_shown_and_each_machine_once() -> None:
+    """Of 300, where 12 failed: none is cut off, none is in two lists."""
+    failed = range(25, 301, 25)
+    machines = [
+        machine(number, state="failed", problems=("failed (job_error)",)) if number in failed else machine(number)
+        for number in range(1, 301)
+    ]
     text = page(*machines)
-    assert text.index("broken 3; twice") < text.index("Timeline")
-    assert "broken 19" in text
-    assert "broken 20" not in text
-    assert "… and 5 more, see the table" in text
+    found = sections(text)
+    assert found["attention"] == [f"machine{number}" for number in failed]
+    assert sorted(found["attention"] + found["machines"]) == sorted(machine.host for machine in machines)
+    assert "Needs attention (12)" in text
+    assert "Other machines (288)" in text
+    assert text.index('id="attention"') < text.index('id="energy"') < text.index('id="machines"')
+    many = sections(page(*(machine(number, problems=("x",)) for number in range(1000))))
+    assert len(many["attention"]) == 1000
 
 
-def test_details() -> None:
-    cells = re.findall(r"<td[^>]*>(.*?)</td>", page(full("x")))
-    assert [re.sub(r"<[^>]*>", "", cell) for cell in cells] == [
-        "idle",
-        "2026-11-15 03:00",
-        "x",
+def test_the_page_keeps_the_order_of_the_machines() -> None:
+    machines = [machine(3, problems=("x",)), machine(1, problems=("y",)), machine(9), machine(4)]
+    assert sections(page(*machines)) == {
+        "attention": ["machine3", "machine1"],
+        "energy": [],
+        "machines": ["machine9", "machine4"],
+        "notes": [],
+    }
+
+
+def test_a_large_group_is_closed_and_says_how_many_are_in_it() -> None:
+    machines = [machine(number, state="asleep", waiting=2) for number in range(101)]
+    machines += [machine(number, state="idle") for number in range(200, 300)]
+    text = page(*machines)
+    groups = re.findall(r'<details class="group"( open)?>.*?</svg> (\w+) <small>([^<]*)</small>', text)
+    assert groups == [
+        (" open", "idle", "100 machines, 0 jobs waiting"),
+        ("", "asleep", "101 machines, 202 jobs waiting"),
+    ]
+
+
+def cells(text: str) -> list[str]:
+    rows = re.findall(r'<tr id="m\d+">(.*?)</tr>', text)
+    return [
+        re.sub("\\s+", " ", re.sub(r"<[^>]*>", "", re.sub(r"(?<=.)<(small|svg)", r" <\1", cell)))
+        for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", rows[0])
+    ]
+
+
+def test_row_of_a_machine_that_needs_attention() -> None:
+    assert cells(page(full("x"))) == [
+        "x x",
+        "x Hold: x State: idle since 15 Nov 03:00 Job: x",
+        " asleep 100 % · measuring &lt;1 %",
         "2",
-        "x since 2026-11-15 03:00: x",
-        "x",
         "x",
         "x",
     ]
-    assert "<td>v4.1<br><small>to be validated</small></td>" in page(machine(release="v4.1", needs_validation=True))
-    unknown = re.findall(r"<td[^>]*>(.*?)</td>", page(machine()))
-    assert unknown[1:] == ["–"] * 7
+
+
+def test_row_of_another_machine() -> None:
+    known = machine(since=window(400 * DAY).since, job="7 App", waiting=0, release="v4.1", needs_validation=True)
+    assert cells(page(known)) == [
+        "machine1 Machine 1",
+        "idle since 18 Oct 2025 03:00",
+        "no report in this time",
+        "0",
+        "7 App",
+        "v4.1 to be validated",
+        "",
+    ]
+    assert cells(page(machine())) == ["machine1 Machine 1", "idle", "no report in this time", *[""] * 3]
+
+
+def test_what_is_empty_has_a_reason() -> None:
+    assert "group <code>machines</code> of the inventory is empty" in page()
+    text = page(machine())
+    assert "None: no machine failed, stopped to report, is held or drifted." in text
+    assert "no report in this time" in text
+    assert "Here it says nothing, or there is no wake host." in text
+    assert "Here it says nothing" not in page(machine(), has_wake_log=True)
+    assert "None: each machine needs attention" in page(machine(problems=("x",)))
+    assert "The jobs DB gave no answer" in page(machine(state="unknown"), time=window(0))
+    awake = page(machine(spans=[Span(0, 7 * DAY, "idle")], saved_watts=3.0))
+    assert "None: no machine with <code>status_idle_watts</code>" in awake
+    assert "<rect" not in awake
 
 
 # --- timelines -------------------------------------------------------------------------------------------------------
 
 
-def paths(text: str) -> dict[str, str]:
-    timeline = text[text.index('id="timeline"') : text.index('id="machines"')]
-    return dict(re.findall(r'<path class="(\w+)" d="([^"]*)"', timeline))
+def paths(text: str, width: str = "fine") -> dict[str, str]:
+    timeline = re.search(rf'<g class="{width}">(.*?)</g>', text)
+    assert timeline
+    return dict(re.findall(r'<path class="(\w+)" d="([^"]*)"', timeline[1]))
+
+
+def shares(text: str) -> str:
+    found = re.search(r"</svg><small>([^<]*)</small>", text)
+    assert found
+    return found[1].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_bar_maps_time_to_columns() -> None:
-    column = 7 * DAY / _page.COLUMNS
-    spans = [Span(-50 * column, 100 * column, "idle"), Span(100 * column, 130 * column, "measuring")]
-    spans.append(Span(130 * column, 7 * DAY, "held"))
+    spans = [Span(-HOUR, 17 * HOUR, "idle"), Span(17 * HOUR, 22 * HOUR, "measuring"), Span(22 * HOUR, 7 * DAY, "held")]
     text = page(machine(spans=spans))
-    assert paths(text) == {"idle": "M0 5h100", "measuring": "M100 5h30", "held": "M130 5h878"}
-    assert 'aria-label="machine1: measuring 3%, idle 10%, held 87%"' in text
+    assert paths(text) == {"idle": "M0 5h102", "measuring": "M102 5h30", "held": "M132 5h876"}  # 6 columns an hour
+    # Steps of 3 hours begin at 03:00, and the hour from 20:00 to 21:00 has no majority in its step.
+    assert paths(text, "coarse") == {"idle": "M0 5h108", "measuring": "M108 5h18", "held": "M126 5h882"}
+    assert shares(text) == "held 87 % · idle 10 % · measuring 3 %"
 
 
-def test_a_column_shows_what_took_most_of_it_and_any_failure() -> None:
-    column = 7 * DAY / _page.COLUMNS
+def test_a_step_shows_what_took_most_of_it_and_any_failure() -> None:
     spans = [
-        Span(0, 10.4 * column, "idle"),
-        Span(10.4 * column, 11.0 * column, "measuring"),  # most of its column
-        Span(11.0 * column, 12.2 * column, "idle"),
-        Span(12.2 * column, 12.5 * column, "measuring"),  # less than half of it
-        Span(12.5 * column, 20.5 * column, "idle"),
-        Span(20.5 * column, 20.6 * column, "failed"),
-        Span(20.6 * column, 7 * DAY, "idle"),
+        Span(0, 10.3 * HOUR, "idle"),
+        Span(10.3 * HOUR, 10.8 * HOUR, "measuring"),  # with the next but one the most of its hour
+        Span(10.8 * HOUR, 10.9 * HOUR, "idle"),
+        Span(10.9 * HOUR, 11.0 * HOUR, "measuring"),
+        Span(11.0 * HOUR, 12.2 * HOUR, "idle"),
+        Span(12.2 * HOUR, 12.5 * HOUR, "measuring"),  # less than half of its hour
+        Span(12.5 * HOUR, 20.5 * HOUR, "idle"),
+        Span(20.5 * HOUR, 20.6 * HOUR, "failed"),
+        Span(20.6 * HOUR, 7 * DAY, "idle"),
     ]
-    assert paths(page(machine(spans=spans))) == {
-        "idle": "M0 5h10M11 5h9M21 5h987",
-        "measuring": "M10 5h1",
-        "failed": "M20 5h1",
-    }
+    text = page(machine(spans=spans))
+    assert paths(text) == {"idle": "M0 5h60M66 5h54M126 5h882", "measuring": "M60 5h6", "failed": "M120 5h6"}
+    assert shares(text) == "idle 99 % · measuring 1 % · failed &lt;1 %"
 
 
-def test_the_bars_of_a_thousand_changes_stay_small() -> None:
-    spans = [Span(place * 60, place * 60 + 60, ("idle", "measuring")[place % 2]) for place in range(7 * DAY // 60)]
-    assert len(page(machine(spans=spans))) - len(page(machine())) < 20 * _page.COLUMNS
+def test_a_busy_week_is_no_barcode() -> None:
+    """A job every 20 minutes: steps that a phone's 300 pixels can show, and few bytes."""
+    spans = [
+        Span(at * 1200 + begin, at * 1200 + end, state)
+        for at in range(7 * DAY // 1200)
+        for begin, end, state in ((0, 900, "measuring"), (900, 1200, "idle"))
+    ]
+    text = page(machine(spans=spans))
+    assert paths(text) == paths(text, "coarse") == {"measuring": "M0 5h1008"}
+    assert shares(text) == "measuring 75 % · idle 25 %"
+    fast = [Span(place * 60, place * 60 + 60, ("idle", "measuring")[place % 2]) for place in range(7 * DAY // 60)]
+    assert len(page(machine(spans=fast))) - len(page(machine())) < 3000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fine", "coarse"),
+    [
+        (60, "5 seconds", "5 seconds"),
+        (HOUR, "30 seconds", "2 minutes"),
+        (DAY, "10 minutes", "30 minutes"),
+        (7 * DAY, "1 hour", "3 hours"),
+        (30 * DAY, "6 hours", "1 day"),
+        (365 * DAY, "7 days", "7 days"),
+        (90_000 * DAY, "364 days", "364 days"),
+    ],
+)
+def test_steps_are_round_and_have_a_unit(seconds: int, fine: str, coarse: str) -> None:
+    spans = [Span(0, seconds / 2, "idle"), Span(seconds / 2, seconds, "measuring")]
+    text = page(machine(spans=spans), time=window(seconds))
+    assert f'steps of <span class="fine">{fine}</span><span class="coarse">{coarse}</span>.' in text
+    assert set(paths(text)) == set(paths(text, "coarse")) == {"idle", "measuring"}
+
+
+def test_shares_are_of_the_window_alone() -> None:
+    spans = [Span(-HOUR, -60, "idle"), Span(-60, 7 * DAY, "asleep")]
+    assert shares(page(machine(spans=spans))) == "asleep 100 %"
+    assert paths(page(machine(spans=spans))) == {"asleep": "M0 5h1008"}
+
+
+def test_a_small_share_is_left_out_but_for_measuring_and_failed() -> None:
+    states = ["measuring", "preparing", "asleep", "held", "failed"]
+    spans = [Span(600 * place, 600 * place + 600, state) for place, state in enumerate(states)]
+    spans.append(Span(3000, 7 * DAY, "idle"))
+    assert shares(page(machine(spans=spans))) == "idle 100 % · measuring &lt;1 % · failed &lt;1 %"
 
 
 def test_nothing_known_is_a_page_too() -> None:
@@ -253,7 +386,7 @@ def test_a_window_that_begins_at_midnight() -> None:
 
 
 def test_both_plots_have_the_axis_and_no_label_is_cut_off() -> None:
-    text = page(machine(saved_watts=1.0))
+    text = page(machine(spans=[Span(0, 7 * DAY, "asleep")], saved_watts=1.0))
     axes = re.findall(r'<div class="axis" aria-hidden="true">(.*?)</div>', text, re.DOTALL)
     assert len(axes) == 2
     assert axes[0] == axes[1]
@@ -269,10 +402,10 @@ def test_energy_is_the_time_asleep_times_the_power_that_it_saves() -> None:
     text = page(machine(1, spans, saved_watts=16.2), machine(2, spans, saved_watts=10.0), machine(3, spans))
     # 10 h × (16.2 W + 10 W), all of it on Monday.
     assert "<b>0.262 kWh</b> by 2 of 3 machines. 1 without <code>status_idle_watts</code>" in text
-    heights = [float(height) for height in re.findall(r'<rect .*?height="([\d.]+)">', text)]
+    heights = [float(height) for height in re.findall(r'<rect .*?height="([\d.]+)"/>', text)]
     assert len(heights) == 8
     assert [height > 0 for height in heights] == [False, True, *[False] * 6]
-    assert "<title>2026-11-16 00:00: 0.262 kWh</title>" in text
+    assert '<th scope="row">2026-11-16 00:00</th><td class="n">0.262</td>' in text  # for those who cannot see the plot
     assert "<b>2.62 Wh</b> by 1 of 1 machines.<" in page(machine(1, spans, saved_watts=0.262))
 
 

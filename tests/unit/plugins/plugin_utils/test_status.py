@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -200,8 +201,8 @@ def test_drift_of_a_tag_is_a_comparison_with_the_others() -> None:
     def drift(*commits: str | None) -> list[bool]:
         hosts = {f"machine{number}": variables(number) for number in range(1, len(commits) + 1)}
         rows = [row(number, gmt_hash=commit) for number, commit in enumerate(commits, 1)]
-        found = _status.read(list(hosts), hosts, rows, history()).machines
-        return ["other commit" in machine.drift for machine in found]
+        found = {machine.host: machine for machine in _status.read(list(hosts), hosts, rows, history()).machines}
+        return ["other commit" in found[host].drift for host in hosts]
 
     assert drift("a", "a", "b", None) == [False, False, True, False]
     assert drift("a", "b") == [True, True]
@@ -222,6 +223,11 @@ def test_drift_of_name_and_service() -> None:
         ("0:idle", {"jobs_running": 1}, "a job is RUNNING, and the client is not: left behind by a crash?"),
         ("", {"last_status": None}, "its client never reported"),
         (
+            "-86400:measuring",
+            {"status_since": "2026-11-20T11:00:00+01:00"},
+            "no report since 2026-11-20 10:00: without power, or hung?",
+        ),
+        (
             "0:idle",
             {"held_by": "ada", "held_for": "fan", "held_since": "2026-11-21T03:00:00+01:00"},
             "held by ada since 2026-11-21 02:00",
@@ -235,7 +241,43 @@ def test_problems(changes: str, more: dict[str, Any], problem: str) -> None:
 def test_a_machine_that_works_or_sleeps_is_no_problem() -> None:
     assert now([row(jobs_running=1)], "0:measuring").problems == ()
     assert now([row()]).problems == ()
+    assert now([row(status_since="2026-11-20T10:00:01+00:00")], "0:measuring").problems == ()  # a long job
+    assert now([row(status_since="2026-10-01T00:00:00+00:00")], "0:idle").problems == ()  # nothing to report
     assert machine("0:idle", wake_log(("05:00", "failed"))).problems == ("did not wake up",)
+
+
+def test_what_needs_attention_comes_first_and_the_page_has_the_order_of_the_table() -> None:
+    """By severity, then by the longest queue; the others by state, then by queue; then as in the inventory."""
+    old = "2026-11-01T00:00:00+00:00"
+    held = {"held_by": "ada", "held_for": "fan", "held_since": SINCE}
+    machines: dict[str, tuple[str, dict[str, Any] | None]] = {
+        "idle": ("0:idle", {}),
+        "measuring": ("0:measuring", {}),
+        "measuring-with-queue": ("0:measuring", {"jobs_waiting": 2}),
+        "measuring-too": ("0:measuring", {}),
+        "drifted": ("0:idle", {"description": "Other", "jobs_waiting": 99}),
+        "held": ("0:idle", held),
+        "held-with-queue": ("0:measuring", {**held, "jobs_waiting": 1}),
+        "silent": ("", {"last_status": None}),
+        "not-registered": ("", None),
+        "stale": ("-60:measuring", {"status_since": old}),
+        "crashed": ("0:idle", {"jobs_running": 1, "jobs_waiting": 3}),
+        "unreachable": ("0:failed", {}),
+        "failed": ("0:failed", {"last_status": "job_error"}),
+        "failed-with-queue": ("0:failed", {"last_status": "job_error", "jobs_waiting": 12}),
+        "failed-and-held": ("0:failed", {**held, "last_status": "job_error", "jobs_waiting": 9}),
+    }
+    hosts = {host: variables(number) for number, host in enumerate(machines, 1)}
+    rows = [row(number, **more) for number, (_changes, more) in enumerate(machines.values(), 1) if more is not None]
+    arguments = list(hosts), hosts, rows, history(*(changes for changes, _more in machines.values()))
+    order = ["failed-with-queue", "failed-and-held", "failed", "unreachable", "crashed", "stale", "silent"]
+    order += ["not-registered", "held-with-queue", "held", "drifted"]
+    order += ["measuring-with-queue", "measuring", "measuring-too", "idle"]
+    assert [line.split()[0] for line in status_table(*arguments)[2:]] == order
+    text = status_page(*arguments)
+    assert re.findall(r'<th scope="row">([a-z-]+) ', text) == order
+    assert "Needs attention (11)" in text
+    assert "<b>failed (job_error); held by ada since 2026-11-21 00:00</b>" in text
 
 
 def test_saved_watts() -> None:
@@ -271,8 +313,8 @@ def test_table_shows_what_is_known_and_a_dash_for_what_is_not() -> None:
     assert status_table(list(hosts), hosts, rows, history("3600:measuring", "")) == [
         "machine   state      since (UTC)       job           queue  hold  release       temperature  drift",
         "--------  ---------  ----------------  ------------  -----  ----  ------------  -----------  --------------",
-        "machine1  measuring  2026-11-21 01:00  4711 App 1.0  3      -     v4.1 86d4733  38 °C        -",
         "machine2  unknown    -                 -             -      -     -             -            not registered",
+        "machine1  measuring  2026-11-21 01:00  4711 App 1.0  3      -     v4.1 86d4733  38 °C        -",
     ]
 
 
