@@ -107,7 +107,7 @@ list-style:none}
 .axis span{position:absolute;top:0;padding:2px 0 0 4px;border-left:1px solid var(--line);height:100%%;white-space:pre}
 .bars svg,.bar svg{width:100%%;%(grid)s}.bar svg{height:16px}
 .bars{position:relative}.bars svg{height:140px;border-bottom:1px solid var(--fg)}.bars rect{fill:var(--asleep)}
-.bars span{position:absolute;transform:translate(-50%%,-100%%);font-size:.75rem}
+.bars span{position:absolute;white-space:nowrap;transform:translate(-50%%,-100%%);font-size:.75rem}
 .scale{position:relative;text-align:right;font-size:.75rem;color:var(--muted)}
 .scale span{position:absolute;right:0;white-space:nowrap;transform:translateY(50%%)}
 summary{cursor:pointer;padding:4px 0}summary svg,td>svg,th>svg{display:inline-block;width:24px;height:10px}
@@ -137,7 +137,7 @@ border-bottom:1px solid var(--line)}
 .list tbody :is(.since,.queue,.release,.heat){order:1}.list tbody .job{order:2}.list tbody .since span{display:none}
 .queue::before{content:"queue "}.job::before{content:"job "}}
 @media(max-width:640px){
-.cards{gap:6px}.cards li{padding:4px 8px}.cards b{display:inline;font-size:1.2rem;margin-right:6px}
+.cards{gap:6px}.cards li{padding:4px 8px}.cards b{display:inline;font-size:1.2rem;margin-right:4px}
 .axis span:nth-child(even),.fine{display:none}.coarse{display:inline}}
 @media print{
 body{max-width:none;padding:0;font-size:12px}nav{display:none}section,.cards{break-inside:auto}
@@ -195,15 +195,16 @@ def _content(cluster: Cluster, drawing: Drawing) -> str:
         return "<p>No machines: group <code>machines</code> of the inventory is empty.</p>"
     urgent = [machine for machine in cluster.machines if machine.problems]
     others = [machine for machine in cluster.machines if not machine.problems]
+    heading = f"{'Other machines' if urgent else 'Machines'} ({len(others):,})"
     return "\n".join(
         [
             _summary(cluster),
             f'<nav aria-label="Sections"><a href="#attention">Needs attention ({len(urgent):,})</a>'
-            f' <a href="#energy">Energy</a> <a href="#machines">Other machines ({len(others):,})</a>'
+            f' <a href="#energy">Energy</a> <a href="#machines">{heading}</a>'
             ' <a href="#notes">What this shows</a></nav>',
             _attention(urgent, drawing),
             _energy(cluster, drawing.ticks),
-            _others(others, drawing),
+            _others(others, heading, drawing),
             _notes(cluster),
         ]
     )
@@ -226,7 +227,8 @@ def _summary(cluster: Cluster) -> str:
         took.update(shares(machine.spans, cluster.window.seconds) if cluster.window.seconds else {})
     cards = [
         f"<li><b>{count[state]:,}</b>{_swatch(state)}{_WORDS[state][0]}"
-        f"<small>{_percent(took[state] / len(cluster.machines))} of the time{_assumed(state, cluster)}</small></li>"
+        f"<small>{_percent(took[state] / len(cluster.machines))} of the time"
+        f"{_assumed(state, took[state], cluster)}</small></li>"
         for state in STATES
         if state != "unknown" or count[state] or took[state]
     ]
@@ -292,9 +294,9 @@ def _energy(cluster: Cluster, ticks: list[tuple[float, str]]) -> str:
     )
 
 
-def _others(machines: list[Machine], drawing: Drawing) -> str:
+def _others(machines: list[Machine], heading: str, drawing: Drawing) -> str:
     """The machines that need no attention, by state."""
-    begin = f'<section id="machines"><h2>Other machines ({len(machines):,})</h2>'
+    begin = f'<section id="machines"><h2>{heading}</h2>'
     if not machines:
         return f"{begin}<p>None: each machine needs attention, see above.</p></section>"
     groups = []
@@ -418,21 +420,19 @@ def _runs(spans: list[Span], marks: list[float]) -> t.Iterator[tuple[float, floa
 
 def _steps(spans: list[Span], marks: list[float]) -> t.Iterator[tuple[float, str]]:
     """Return begin and state of each step."""
-    place = 0
+    place, mark = 0, marks[1]
     took: dict[str, float] = {}
     for begin, end, state in spans:  # one begins where the other ends
-        if end <= 0:
-            continue
-        start = max(begin, 0.0)
-        while place < len(marks) - 1:
-            mark = marks[place + 1]
-            took[state] = took.get(state, 0.0) + min(end, mark) - start
-            if end < mark:
-                break
+        start = begin if begin > 0 else 0.0
+        while end >= mark:
+            took[state] = took.get(state, 0.0) + mark - start
             yield marks[place], "failed" if "failed" in took else max(took, key=lambda each: took[each])
             place, start, took = place + 1, mark, {}
-            if end == mark:
-                break
+            if mark == marks[-1]:
+                return
+            mark = marks[place + 1]
+        if end > start:
+            took[state] = took.get(state, 0.0) + end - start
 
 
 def _step(window: Window, most: int) -> int:
@@ -556,8 +556,8 @@ def _release(machine: Machine) -> str:
     return _text(machine.release) + (" <small>to be validated</small>" if machine.needs_validation else "")
 
 
-def _assumed(state: str, cluster: Cluster) -> str:
-    return ", assumed" if state == "asleep" and not cluster.has_wake_log else ""
+def _assumed(state: str, share: float, cluster: Cluster) -> str:
+    return ", assumed" if state == "asleep" and share and not cluster.has_wake_log else ""
 
 
 def _swatch(state: str) -> str:
