@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._status import (
+    HOURS_UNTIL_STALE,
     STATES,
     Cluster,
     Machine,
@@ -361,8 +362,9 @@ def _notes(cluster: Cluster) -> str:
         f"<p>A bar has steps of {steps}. A step shows the state that took most of it, and a failure of any length."
         " Below it are the exact shares of time; less than half a percent is left out, but for measuring and failed."
         " A machine that lost its power keeps the state that it reported last.</p>"
-        "<p>Machines that need attention come first, the worst of them on top: failed, did not wake up, stale, never"
-        " reported, held, drifted; then those with the longest queue.</p>"
+        "<p>Machines that need attention come first, the worst of them on top: failed; did not wake up; stale (at"
+        f" work without a report for {HOURS_UNTIL_STALE} hours, or a job is RUNNING while the client is not); never"
+        " reported or not registered; held; drifted. Then those with the longest queue.</p>"
         "<p>Asleep is what the wake host saw. Where its log says nothing it is assumed, from 60 seconds after the"
         " queue was empty until the next report, of machines whose client is told to suspend them or to switch them"
         f" off.{log}</p>"

@@ -10,6 +10,7 @@ import html
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -267,6 +268,21 @@ def test_three_hundred_machines_fit(look: Callable[..., dict[str, Any]], width: 
     assert len(found["rows"]) == 300
     assert found["closed"]["height"] < 3000  # they are all in one group, which is closed
     assert found["height"] < (18000 if width > 640 else 36000)  # as a reader opens it
+
+
+def test_paper_shows_what_is_closed_on_the_screen(browser: str, tmp_path: Path) -> None:
+    text = example(150)
+    closed = '<details class="group">'
+    assert closed in text
+
+    def pages(name: str, content: str) -> int:
+        (tmp_path / f"{name}.html").write_text(content, encoding="utf8")
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        command += [f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={tmp_path / name}.pdf"]
+        subprocess.run([*command, (tmp_path / f"{name}.html").as_uri()], check=True, capture_output=True, timeout=60)
+        return len(re.findall(rb"/Type /Page\b(?!s)", (tmp_path / f"{name}.pdf").read_bytes()))
+
+    assert pages("closed", text) == pages("open", text.replace(closed, closed[:-1] + " open>")) > 4
 
 
 @pytest.mark.parametrize("width", [1280, 390])
