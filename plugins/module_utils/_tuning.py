@@ -8,6 +8,7 @@ Standard library only: the role machine_tuning installs this very file as the pr
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -23,6 +24,11 @@ if t.TYPE_CHECKING:
 CPU = "devices/system/cpu"
 RAPL = "devices/virtual/powercap/intel-rapl"
 _NO_SMT = ("notsupported", "notimplemented", "forceoff")
+# Governors that follow the load, and drivers whose `powersave` does. Elsewhere it is the lowest frequency.
+_FOLLOW_LOAD = ("schedutil", "ondemand", "conservative")
+_SCALE_THEMSELVES = ("intel_pstate", "amd-pstate-epp")
+# What drivers call an idle state. An ARM core that waits for an interrupt is where C1 is.
+_IDLE_NAMES = {"c0": ("poll",), "c1": ("c1", "c1_acpi", "wfi")}
 
 
 class Missing(Exception):
@@ -31,6 +37,10 @@ class Missing(Exception):
 
 class TuningError(Exception):
     """A value is impossible, or the hardware did not take it; says which and where."""
+
+
+class Refused(TuningError):
+    """The kernel permits the value to nobody: the firmware forbids it, or the processor lacks it, as turbo."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,8 @@ def write(file: Path, value: str) -> None:
     try:
         file.write_text(value, encoding="ascii")
     except OSError as error:
-        raise TuningError(f"{file} does not take {value!r}: {error.strerror}") from error
+        kind = Refused if error.errno == errno.EPERM else TuningError
+        raise kind(f"{file} does not take {value!r}: {error.strerror}") from error
 
 
 def _some(root: Path, pattern: str, what: str) -> list[Path]:
@@ -114,12 +125,23 @@ def _governor_files(root: Path) -> list[Path]:
 
 
 def _governor(root: Path, wanted: str) -> Targets:
+    """Aim at a governor by name, or with `dynamic` at one that follows the load."""
     files = _governor_files(root)
-    for file in files:
-        offered = read(file.parent / "scaling_available_governors").split()
-        if wanted not in offered:
-            raise Missing(f"there is no governor {wanted}, only {', '.join(offered)} ({file.parent})")
-    return dict.fromkeys(files, wanted)
+    return {file: _follows_load(file) if wanted == "dynamic" else _offered(file, (wanted,)) for file in files}
+
+
+def _offered(file: Path, wanted: tuple[str, ...]) -> str:
+    offered = read(file.parent / "scaling_available_governors").split()
+    for governor in wanted:
+        if governor in offered:
+            return governor
+    raise Missing(f"there is no governor {' or '.join(wanted)}, only {', '.join(offered)} ({file.parent})")
+
+
+def _follows_load(file: Path) -> str:
+    if read(file.parent / "scaling_driver") in _SCALE_THEMSELVES:
+        return _offered(file, ("powersave",))
+    return _offered(file, tuple(sorted(_FOLLOW_LOAD, key=lambda name: name != read(file))))
 
 
 def _frequency_files(root: Path) -> list[Path]:
@@ -127,7 +149,10 @@ def _frequency_files(root: Path) -> list[Path]:
 
 
 def _frequency(root: Path, wanted: str) -> Targets:
-    """Aim at `base`, the highest frequency without turbo, or at a number of MHz."""
+    """Aim at `base`, the highest frequency without turbo, at a number of MHz, or with `any` at all that there are."""
+    if wanted == "any":
+        ends = {"scaling_min_freq": "cpuinfo_min_freq", "scaling_max_freq": "cpuinfo_max_freq"}
+        return {file: read(file.with_name(ends[file.name])) for file in _frequency_files(root)}
     return {file: _kilohertz(file.parent, wanted) for file in _frequency_files(root)}
 
 
@@ -139,7 +164,8 @@ def _kilohertz(policy: Path, wanted: str) -> str:
     lowest, highest = (int(read(policy / f"cpuinfo_{end}_freq")) for end in ("min", "max"))
     if not wanted.isdigit() or not lowest <= int(wanted) * 1000 <= highest:
         raise TuningError(
-            f"frequency = {wanted!r} is neither 'base' nor from {lowest // 1000} to {highest // 1000} MHz ({policy})"
+            f"frequency = {wanted!r} is not 'any', not 'base' and not from {lowest // 1000} to {highest // 1000} MHz"
+            f" ({policy})"
         )
     return str(int(wanted) * 1000)
 
@@ -148,8 +174,21 @@ def _c_state_files(root: Path) -> list[Path]:
     return _some(root, f"{CPU}/cpu[0-9]*/cpuidle/state*/disable", "control of idle states")
 
 
-def _c_states(root: Path, wanted: int) -> Targets:
-    return {file: str(int(int(read(file.parent / "latency")) > wanted)) for file in _c_state_files(root)}
+def _c_states(root: Path, wanted: str) -> Targets:
+    """Aim at the idle states up to the one of that name; with `any` at all."""
+    files = _c_state_files(root)
+    if wanted == "any":
+        return dict.fromkeys(files, "0")
+    names = _IDLE_NAMES.get(wanted.lower(), (wanted.lower(), f"{wanted.lower()}_acpi"))
+    targets: Targets = {}
+    for processor in sorted({file.parents[1] for file in files}):
+        states = [file for file in files if file.parents[1] == processor]  # in the order of their depth
+        called = [read(file.with_name("name")).lower() for file in states]
+        deepest = [place for place, name in enumerate(called) if name in names]
+        if not deepest:
+            raise Missing(f"there is no idle state {wanted}, only {', '.join(called)} ({processor})")
+        targets |= {file: str(int(place > deepest[0])) for place, file in enumerate(states)}
+    return targets
 
 
 def _rapl_files(kind: str) -> Callable[[Path], list[Path]]:
@@ -179,7 +218,7 @@ OPERATIONS = (
     Operation("turbo", "before the frequency, whose highest value it changes", _turbo_files, _turbo),
     Operation("governor", "before the frequency, whose limits a new one may reset", _governor_files, _governor),
     Operation("frequency", "after all that moves its limits", _frequency_files, _frequency),
-    Operation("c_state_latency", "after SMT, for the processors that are left", _c_state_files, _c_states),
+    Operation("max_c_state", "after SMT, for the processors that are left", _c_state_files, _c_states),
     *(
         Operation(f"rapl_{kind}", "last: a cap holds whatever the frequency is", _rapl_files(kind), _rapl(kind))
         for kind in ("package", "dram", "psys")
@@ -247,7 +286,7 @@ def tune(
             if locked:
                 raise Missing(locked)
             outcome.before, outcome.after = throw(targets, note, check)
-        except Missing as missing:
+        except (Missing, Refused) as missing:
             outcome.missing = str(missing)
         outcomes.append(outcome)
     return outcomes

@@ -44,16 +44,21 @@ options:
         description: Whether the processor may exceed its base frequency.
         type: bool
       governor:
-        description: Name of the frequency governor, such as V(performance), V(powersave) or V(schedutil).
+        description:
+          - Name of the frequency governor, such as V(performance), V(powersave) or V(schedutil).
+          - V(dynamic) is one that follows the load. The present one stays if it does.
         type: str
       frequency:
         description:
           - Fixed frequency in MHz, or V(base) for the highest one without turbo, where the processor tells it.
+          - V(any) removes the limits. The frequency then lies between the processor's lowest and highest one.
           - An error if the processor has no such frequency.
         type: str
-      c_state_latency:
-        description: Longest time to leave an idle state, in microseconds. Deeper states are disabled, V(0) is polling.
-        type: int
+      max_c_state:
+        description:
+          - Deepest idle state that the processor may enter, such as V(C1). Deeper ones are disabled.
+          - V(C0) never leaves the processor idle, it polls. V(any) allows all states.
+        type: str
       rapl_package:
         description: Power cap of each processor package in watts, for the long and the short term.
         type: int
@@ -145,7 +150,7 @@ def argument_spec() -> dict[str, dict[str, t.Any]]:
                 "turbo": {"type": "bool"},
                 "governor": {"type": "str"},
                 "frequency": {"type": "str"},
-                "c_state_latency": {"type": "int"},
+                "max_c_state": {"type": "str"},
                 "rapl_package": {"type": "int"},
                 "rapl_dram": {"type": "int"},
                 "rapl_psys": {"type": "int"},
