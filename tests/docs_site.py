@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the documentation as web pages: the guides in docs/, and the reference of every role, module and plugin.
 
-    tests/docs_site.py            builds .lab/docs/html; a warning, such as a link that leads nowhere, is a failure
+    tests/docs_site.py            builds .lab/docs/html; a warning, such as a link that leads nowhere, is a failure, and
+                                  so is a page that sends readers to Galaxy, where this collection is not published
 
 Nothing is fetched. The reference comes from the argument_specs and the documentation in the code (antsibull-docs), the
 list of playbooks from the first lines of each.
@@ -61,6 +62,23 @@ ANSIBLE = [
 ]
 
 
+# What antsibull-docs writes on each page of a plugin or role and has no option against, up to how to use it.
+INSTALL_NOTE = re.compile(
+    r"    This .* is part of the `greenlab\.cluster collection(?s:.*?)(?=    (?:You need|To use it))"
+)
+GALAXY = re.compile(r"galaxy\.ansible\.com|ansible-galaxy collection install greenlab\.cluster")
+
+
+def without_galaxy(text: str) -> str:
+    """Return a page of the reference without the note on how to install it, and without the mark of no account."""
+    return INSTALL_NOTE.sub("", text).replace(" (!UNKNOWN)", "")
+
+
+def leads_to_galaxy(page: str) -> bool:
+    """Tell whether a web page has a link to Galaxy, or the command that installs from there."""
+    return bool(GALAXY.search(page) or GALAXY.search(re.sub(r"<[^>]*>", "", page)))
+
+
 def page_of(target: str, folder: Path) -> str | None:
     """Return where a link of a page in `folder` leads in the site; None if to a file that is no page of it."""
     path = (folder / target).resolve()
@@ -114,6 +132,8 @@ def write_source() -> None:
     collections = {"ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".lab/collections")}
     environment = {**os.environ, **collections, "PATH": f"{BIN}:{os.environ['PATH']}"}
     subprocess.run(["antsibull-docs", "collection", *options, "greenlab.cluster"], env=environment, check=True)
+    for path in SOURCE.rglob("*.rst"):
+        path.write_text(without_galaxy(path.read_text(encoding="utf8")), encoding="utf8")
     for path in (CHECKOUT / "docs").iterdir():
         if path.suffix == ".md":
             text = with_links_of_the_site(path.read_text(encoding="utf8"), path.parent)
@@ -134,8 +154,10 @@ def main() -> None:
     options = ["--builder=html", "--fail-on-warning", "--quiet", "--jobs=2"]
     if status := subprocess.run([BIN / "sphinx-build", *options, SOURCE, SITE / "html"], check=False).returncode:
         sys.exit(status)
-    pages = len(list((SITE / "html").rglob("*.html")))
-    print(f"{pages} pages in {(SITE / 'html').relative_to(CHECKOUT)}")
+    pages = list((SITE / "html").rglob("*.html"))
+    if wrong := [str(page.relative_to(SITE)) for page in pages if leads_to_galaxy(page.read_text(encoding="utf8"))]:
+        sys.exit(f"This collection is not on Galaxy, yet these pages send readers there: {', '.join(wrong)}")
+    print(f"{len(pages)} pages in {(SITE / 'html').relative_to(CHECKOUT)}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ name: address_in
 short_description: Write an address with the prefix of its network
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - Returns address and prefix in one, as files of network managers have it.
   - An error is an address outside the network, the network's own and its broadcast address, and a network that is none.

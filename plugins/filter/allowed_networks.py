@@ -10,7 +10,7 @@ name: allowed_networks
 short_description: Check the networks that may send work to a host
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - Returns the list as it is, or fails and says what to write instead.
 options:

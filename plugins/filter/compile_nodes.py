@@ -10,7 +10,7 @@ name: compile_nodes
 short_description: Hosts of the inventory as nodes of a compile cluster
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - Collects name and address of each host, and how much it takes at once where the inventory says so.
 positional: _input, hostvars, more

@@ -10,7 +10,7 @@ name: mac_address
 short_description: Write a MAC address in one form
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - Returns the address in lower case, its six bytes joined by colons.
   - Fails on anything that cannot be the address of a network card.

@@ -10,7 +10,7 @@ name: scram_sha_256
 short_description: Turn a password into PostgreSQL's SCRAM-SHA-256 verifier
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - Computes on the controller what PostgreSQL stores for a password,
     C(SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>).

@@ -10,7 +10,7 @@ name: ups_size
 short_description: Say how large a UPS must be
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - A UPS has two sizes. Its battery says how long it lasts, in Wh. Its inverter says how much may hang on it at once,
     in VA; VA says nothing about time.

@@ -53,7 +53,7 @@ options:
     env:
       - name: GMT_JOBS_DB_PASSWORD
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -19,7 +19,7 @@ description:
     not seen. A value that comes from facts of the host does not count.
   - Hashes of variables that come from a vault, or that have a name like a secret's or such a key, are made with scrypt.
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 options:
   hosts:
     description: Names of the hosts.

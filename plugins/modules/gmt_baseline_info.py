@@ -25,7 +25,7 @@ options:
     type: path
     default: /sys
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -63,7 +63,7 @@ seealso:
   - module: greenlab.cluster.build_plan
   - module: greenlab.cluster.gmt_hold
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -25,7 +25,7 @@ seealso:
   - module: greenlab.cluster.gmt_build
   - module: greenlab.cluster.build_plan
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

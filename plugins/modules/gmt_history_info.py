@@ -39,7 +39,7 @@ seealso:
   - plugin: greenlab.cluster.status_page
     plugin_type: filter
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -91,7 +91,7 @@ seealso:
   - module: greenlab.cluster.gmt_machine_info
   - module: greenlab.cluster.gmt_job
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -27,7 +27,7 @@ options:
 seealso:
   - module: greenlab.cluster.gmt_hold
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -131,7 +131,7 @@ seealso:
   - module: greenlab.cluster.gmt_machine
   - module: greenlab.cluster.gmt_user
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -75,7 +75,7 @@ seealso:
   - module: greenlab.cluster.gmt_job
   - module: greenlab.cluster.gmt_machine_info
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

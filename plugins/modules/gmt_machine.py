@@ -88,7 +88,7 @@ seealso:
   - module: greenlab.cluster.gmt_job
   - module: greenlab.cluster.gmt_user
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

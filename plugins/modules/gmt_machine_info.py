@@ -46,7 +46,7 @@ seealso:
   - module: greenlab.cluster.gmt_machine
   - module: greenlab.cluster.gmt_job_info
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

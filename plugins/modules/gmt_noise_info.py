@@ -31,7 +31,7 @@ notes:
 seealso:
   - module: greenlab.cluster.gmt_quiet_info
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -41,7 +41,7 @@ options:
 seealso:
   - module: greenlab.cluster.gmt_noise_info
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -33,7 +33,7 @@ seealso:
   - plugin: greenlab.cluster.gmt_release
     plugin_type: filter
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -41,7 +41,7 @@ notes:
   - Needs C(cvtsudoers), which is part of sudo since 1.8.23. Without it (sudo-rs) only files with exact names are
     removed, and a warning says so.
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -86,7 +86,7 @@ options:
 seealso:
   - module: greenlab.cluster.gmt_tuning_info
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -21,7 +21,7 @@ options:
 seealso:
   - module: greenlab.cluster.gmt_tuning
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

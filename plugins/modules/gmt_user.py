@@ -109,7 +109,7 @@ seealso:
   - module: greenlab.cluster.gmt_machine
   - module: greenlab.cluster.gmt_job
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

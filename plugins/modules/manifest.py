@@ -48,7 +48,7 @@ options:
     type: list
     elements: dict
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 seealso:
   - module: greenlab.cluster.manifest_info
   - module: greenlab.cluster.build_plan

@@ -35,7 +35,7 @@ notes:
   - Files of a git checkout are read only where sizes or times are not as they were, as git does. Of a Python
     environment it sees which packages and versions are there, not their content.
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 seealso:
   - module: greenlab.cluster.manifest
 """

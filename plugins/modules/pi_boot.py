@@ -77,7 +77,7 @@ options:
       - An error if there is none.
     type: path
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -27,7 +27,7 @@ description:
   - A value that is secret by its name (C(password), C(token), C(secret), C(key) and the like), by C(no_log) in a role's
     specification, or because it comes out of a vault, is never printed.
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 options:
   groups:
     description:

@@ -46,7 +46,7 @@ options:
 notes:
   - Needs root on the wake host, as the program runs as an account of its own.
 author:
-  - the greenlab.cluster contributors (@greenlab)
+  - the greenlab.cluster contributors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
