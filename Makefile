@@ -17,12 +17,13 @@ help: ## list the targets
 tools: ## install what the other targets need (PYTHON=… names the interpreter)
 	@tests/tools.sh
 
-demo: tools ## build a cluster on four nodes of this computer and show its status
+demo: ## build a cluster on four nodes of this computer and show its status
+	@tests/tools.sh demo
 	@$(DEMO) -i inventories/lab tests/lab/create.yml
 	@$(DEMO) -i inventories/lab playbooks/site.yml
 	@$(DEMO) -i inventories/lab playbooks/status.yml
 
-clean: ## remove all labs of this computer, their image and .lab
+clean: ## remove all labs of this computer, their image, .lab and .venv; Debian packages stay
 	@tests/clean.sh
 
 docs: tools ## write the tables of the roles' READMEs, and build web pages of all documentation

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Remove the lab named as argument; without argument every lab of this computer, the image and .lab.
+# Remove the lab named as argument; without argument every lab of this computer, the image, .lab and .venv.
 # Needs no .venv. What does not carry our label is never touched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,9 +34,12 @@ if command -v podman >/dev/null; then
     all networks network ls --quiet "--filter=label=$label" -- network rm
     [ -n "$lab" ] || all images images --quiet --filter=label=greenlab.image -- rmi
 fi
-if [ -z "$lab" ] && [ -e .lab ]; then
-    "${as_root[@]}" rm -rf .lab
-    removed+=(.lab)
+if [ -z "$lab" ]; then
+    for folder in .lab .venv; do
+        [ -e $folder ] || continue
+        "${as_root[@]}" rm -rf $folder
+        removed+=("$folder")
+    done
 fi
 
 if [ "${#removed[@]}" -eq 0 ]; then
@@ -45,3 +48,4 @@ else
     printf -v line '%s, ' "${removed[@]}"
     echo "Removed: ${line%, }."
 fi
+[ -n "$lab" ] || echo "Debian packages that make has installed stay, such as podman and mmdebstrap."
