@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make's tools: the demo's image is built beside .venv, and whichever of the two fails is an error with its output."""
+"""Make's tools: the demo's image is built beside .venv, and whichever of the two fails is an error with its output.
+
+And make's clean: it removes both again.
+"""
 
 from __future__ import annotations
 
@@ -85,3 +88,17 @@ def test_packages_that_fail_are_an_error_and_leave_no_job_behind(checkout: Path)
 def test_the_other_targets_need_no_image(checkout: Path) -> None:
     assert run(checkout).returncode == 0
     assert not (checkout / "image-is-finished").exists()
+
+
+@pytest.mark.parametrize(("lab", "stay"), [([], []), (["demo"], [".lab", ".venv"])])
+def test_clean_removes_what_tools_made_unless_a_lab_is_named(checkout: Path, lab: list[str], stay: list[str]) -> None:
+    shutil.copy(TOOLS.with_name("clean.sh"), checkout / "tests")
+    (checkout / "bin/podman").write_text("#!/bin/sh\n", encoding="utf8")  # it has no nodes and no images
+    (checkout / "bin/podman").chmod(0o755)
+    run(checkout, "demo")
+    environment = {**os.environ, "PATH": f"{checkout / 'bin'}:{os.environ['PATH']}"}
+    command = [str(checkout / "tests/clean.sh"), *lab]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert [name for name in (".lab", ".venv") if (checkout / name).exists()] == stay
+    assert ("Removed: .lab, .venv." in done.stdout) == (not stay)
+    assert ("Debian packages" in done.stdout) == (not stay)
