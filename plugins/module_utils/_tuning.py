@@ -27,8 +27,8 @@ _NO_SMT = ("notsupported", "notimplemented", "forceoff")
 # Governors that follow the load, and drivers whose `powersave` does. Elsewhere it is the lowest frequency.
 _FOLLOW_LOAD = ("schedutil", "ondemand", "conservative")
 _SCALE_THEMSELVES = ("intel_pstate", "amd-pstate-epp")
-# What drivers call an idle state. An ARM core that waits for an interrupt is where C1 is.
-_IDLE_NAMES = {"c0": ("poll",), "c1": ("c1", "c1_acpi", "wfi")}
+# What drivers call an idle state. For C1, an ARM core has one that waits for an interrupt, and newer Intels have C1E.
+_IDLE_NAMES = {"c0": ("poll",), "c1": ("c1", "c1_acpi", "wfi", "c1e")}
 
 
 class Missing(Exception):
@@ -184,10 +184,10 @@ def _c_states(root: Path, wanted: str) -> Targets:
     for processor in sorted({file.parents[1] for file in files}):
         states = [file for file in files if file.parents[1] == processor]  # in the order of their depth
         called = [read(file.with_name("name")).lower() for file in states]
-        deepest = [place for place, name in enumerate(called) if name in names]
-        if not deepest:
+        deepest = next((place for place, name in enumerate(called) if name in names), None)
+        if deepest is None:
             raise Missing(f"there is no idle state {wanted}, only {', '.join(called)} ({processor})")
-        targets |= {file: str(int(place > deepest[0])) for place, file in enumerate(states)}
+        targets |= {file: str(int(place > deepest)) for place, file in enumerate(states)}
     return targets
 
 

@@ -57,7 +57,7 @@ options:
       max_c_state:
         description:
           - Deepest idle state that the processor may enter, such as V(C1). Deeper ones are disabled.
-          - V(C0) never leaves the processor idle, it polls. V(any) allows all states.
+          - V(C1) is C1E or WFI where the processor has that instead. V(C0) only polls. V(any) allows all states.
         type: str
       rapl_package:
         description: Power cap of each processor package in watts, for the long and the short term.

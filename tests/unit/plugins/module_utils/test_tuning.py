@@ -156,7 +156,7 @@ def test_idle_states_up_to_one(intel: Path, wanted: str, disabled: str) -> None:
     assert "".join(held(intel, f"{CPU}/cpu3/cpuidle/state*/disable")) == disabled
 
 
-@pytest.mark.parametrize("names", [("POLL", "C1_ACPI", "C2_ACPI"), ("POLL", "C1", "C2"), ("WFI", "cpu-sleep")])
+@pytest.mark.parametrize("names", [("POLL", "C1_ACPI", "C2_ACPI"), ("POLL", "C1E", "C6"), ("WFI", "cpu-sleep")])
 def test_c1_has_other_names_elsewhere(tmp_path: Path, names: tuple[str, ...]) -> None:
     for state, name in enumerate(names):
         folder = f"{CPU}/cpu0/cpuidle/state{state}"
