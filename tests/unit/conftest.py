@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pwd
 import random
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 # `ansible_collections.greenlab.cluster` is this checkout, through the link that ansible.cfg uses too.
 COLLECTIONS = Path(__file__).resolve().parents[2] / ".lab/collections"
@@ -27,6 +29,8 @@ sys.path.insert(0, str(COLLECTIONS))
 
 # Debian keeps each major version's programs apart and out of PATH.
 POSTGRES_BIN = Path("/usr/lib/postgresql")
+
+JOBS_DB = Path(__file__).resolve().parents[2] / "roles/jobs_db"
 
 
 class Postgres:
@@ -77,6 +81,30 @@ class Postgres:
         dsn = self.create_db(name)
         self.psql(db=name, stdin="".join(own))
         return dsn
+
+    def grant(self, db: str, login: str) -> None:
+        """Make role jobs_db's `login` (client, server, ...) with its rights on a database that has a GMT schema."""
+        import psycopg
+
+        variables = yaml.safe_load((JOBS_DB / "vars/main.yml").read_text())
+        self.psql(
+            db=db,
+            stdin=f"""
+            DO $$ BEGIN CREATE ROLE {login} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+            CREATE SCHEMA IF NOT EXISTS greenlab;
+            CREATE TABLE IF NOT EXISTS greenlab.schema (); CREATE TABLE IF NOT EXISTS greenlab.holds ();
+            CREATE TABLE IF NOT EXISTS greenlab.builds ()""",
+        )
+        role = variables["__jobs_db_roles"][login]
+        values = {
+            "grantee": login,
+            "wanted": json.dumps(variables[f"__jobs_db_{login}_rights"]),
+            "may_hold": role.get("may_hold", False),
+            "on_database": json.dumps(["CONNECT", *role.get("on_database", [])]),
+        }
+        with psycopg.connect(self.dsn(db), autocommit=True) as connection:
+            for (statement,) in connection.execute((JOBS_DB / "files/rights.sql").read_text(), values).fetchall():
+                connection.execute(statement)
 
 
 def newest_postgres() -> Path | None:

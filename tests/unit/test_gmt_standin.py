@@ -64,7 +64,8 @@ class Node:
         structure = self.checkout / "docker/structure.sql"
         self.db = psycopg.connect(postgres.load_gmt(structure, f"standin_{release}"), autocommit=True)
         self.config = yaml.safe_load((self.checkout / "config.yml.example").read_text())
-        self.config["postgresql"].update(host=postgres.host, user=postgres.user, dbname=f"standin_{release}")
+        postgres.grant(f"standin_{release}", "client")
+        self.config["postgresql"].update(host=postgres.host, user="client", dbname=f"standin_{release}")
         self.config["machine"].update(id=1, description="node one")
 
         self.fake = base / "fake"

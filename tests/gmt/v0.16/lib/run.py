@@ -72,6 +72,7 @@ def run(project_id, filename: str) -> None:
            VALUES (%s, '[SYSTEM]', 'standin', %s, 'us', %s)""",
         (project_id, end - start, end),
     )
+    db.query("UPDATE measurements SET phase = '004_[RUNTIME]' WHERE project_id = %s AND time = %s", (project_id, end))
     db.query(
         """INSERT INTO phase_stats (project_id, metric, detail_name, phase, value, type, unit)
            VALUES (%s, 'standin', '[SYSTEM]', '004_[RUNTIME]', %s, 'TOTAL', 'us')""",

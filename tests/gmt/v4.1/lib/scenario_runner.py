@@ -160,8 +160,25 @@ class ScenarioRunner:
             "INSERT INTO network_intercepts (run_id, time, connection_type, protocol) VALUES (%s, %s, 'none', 'none')",
             (self.run_id, end),
         )
-        db.query(
-            "INSERT INTO optimizations (run_id, title, description) VALUES (%s, 'stand-in', 'none')", (self.run_id,)
+
+    def report_optimizations(self) -> None:
+        """As upstream's reporters: read the finished run as the web API does, and write what could be better."""
+        for table in ("warnings", "network_intercepts", "notes", "phase_stats", "measurement_metrics"):
+            db.fetch_all(f"SELECT * FROM {table} WHERE run_id = %s", (self.run_id,))
+        db.fetch_all(
+            """SELECT * FROM measurement_values v JOIN measurement_metrics m ON m.id = v.measurement_metric_id
+               WHERE m.run_id = %s""",
+            (self.run_id,),
+        )
+        db.fetch_one(
+            """SELECT r.name, m.description,
+                      (SELECT array_agg(c.name) FROM categories c WHERE c.id = ANY(r.category_ids)) AS categories
+               FROM runs r LEFT JOIN machines m ON m.id = r.machine_id WHERE r.id = %s""",
+            (self.run_id,),
+        )
+        db.fetch_one(
+            "INSERT INTO optimizations (run_id, title, description) VALUES (%s, 'stand-in', 'none') RETURNING id",
+            (self.run_id,),
         )
 
     def run(self) -> None:

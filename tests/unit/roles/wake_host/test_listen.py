@@ -145,20 +145,12 @@ def test_the_trigger_can_be_laid_again_and_removed(db):
 @pytest.mark.parametrize("release", ["v4.1", "v0.16"])
 def test_the_wake_hosts_login_can_ask_and_nothing_else(postgres, release):
     db = JobsDB(postgres, release)
-    rights = yaml.safe_load((JOBS_DB / "vars/main.yml").read_text())["__jobs_db_wake_rights"]
-    db.sql("DROP ROLE IF EXISTS wake_login")
-    db.sql("CREATE ROLE wake_login LOGIN; CREATE SCHEMA greenlab; CREATE TABLE greenlab.schema (); "
-           "CREATE TABLE greenlab.holds (); CREATE TABLE greenlab.builds ()")
-    statements = db.sql((JOBS_DB / "files/rights.sql").read_text(), {
-        "grantee": "wake_login", "wanted": json.dumps(rights), "may_hold": False, "on_database": '["CONNECT"]',
-    })
-    for (statement,) in statements:
-        db.sql(statement)
+    postgres.grant(db.name, "wake")
     db.add()
-    login = {"PGHOST": postgres.host, "PGPORT": str(postgres.port), "PGUSER": "wake_login", "PGDATABASE": db.name}
+    login = {"PGHOST": postgres.host, "PGPORT": str(postgres.port), "PGUSER": "wake", "PGDATABASE": db.name}
     queue = {"source": "db", "environment": login, "timeout": 5, "conditions": _releases.merged(release)["queue"]}
     assert jobs.ask(queue, [])[1].waiting == 1
-    with psycopg.connect(db.dsn.replace("user=postgres", "user=wake_login"), autocommit=True) as wake:
+    with psycopg.connect(db.dsn.replace("user=postgres", "user=wake"), autocommit=True) as wake:
         for forbidden in (
             "SELECT * FROM jobs", "SELECT * FROM machines", "DELETE FROM jobs", "INSERT INTO jobs DEFAULT VALUES",
             "UPDATE jobs SET machine_id = 2", "UPDATE machines SET available = true",
@@ -167,7 +159,6 @@ def test_the_wake_hosts_login_can_ask_and_nothing_else(postgres, release):
                 wake.execute(forbidden)
     db.connection.close()
     postgres.drop_db(db.name)
-    postgres.psql("-c", "DROP ROLE wake_login")
 
 
 # the service ----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class RunJob(Job):
         )
         try:
             runner.run()
+            runner.report_optimizations()
             if row["email"]:
                 email.insert(
                     kind="report",
