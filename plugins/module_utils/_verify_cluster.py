@@ -12,6 +12,7 @@ import re
 import stat
 import typing as t
 
+from ansible_collections.greenlab.cluster.plugins.module_utils import _helpers
 from ansible_collections.greenlab.cluster.plugins.module_utils._verify_facts import Facts
 from ansible_collections.greenlab.cluster.plugins.module_utils._verify_tool import Check, Finding, none_of, skipped
 
@@ -61,15 +62,24 @@ def checkout(facts: Facts) -> Finding:
 
 
 def helpers(facts: Facts) -> Finding:
-    """The scripts that root runs: nobody else's, and those of the checkout."""
+    """The scripts that root runs: root's alone, those of the checkout, and with a sudo that survives their calls."""
     flaws = []
     for helper in facts.o.release["helpers"].values():
         path = _place(facts, helper["dest"])
-        flaw = facts.m.flaw_of_root_file(path)
-        if flaw is None and facts.m.content(path) != facts.m.content(f"{facts.o.dir}/{helper['src']}"):
-            flaw = f"{path} is not {helper['src']}"
+        flaw = facts.m.flaw_of_root_file(path) or _helper_flaw(facts, path, helper["src"])
         flaws += [flaw] if flaw else []
     return Finding(not flaws, "; ".join(flaws) or "as in the checkout", "root's alone, as in the checkout")
+
+
+def _helper_flaw(facts: Facts, path: str, src: str) -> str | None:
+    names = (path, f"{facts.o.dir}/{src}")
+    found, source = ((facts.m.content(name) or b"").decode(errors="surrogateescape") for name in names)
+    mended = _helpers.with_a_variable(source)
+    if found not in (source, mended):
+        return f"{path} is not {src}"
+    if found != mended and _helpers.is_crash(facts.m.run(*_helpers.PROBE).rc):
+        return f"{path} calls sudo with an empty environment, which crashes it; run site again"
+    return None
 
 
 def venv_python(facts: Facts) -> Finding:

@@ -21,9 +21,10 @@ GMT = Path(__file__).resolve().parents[1] / "gmt"
 RELEASES = ("v0.16", "v4.1")
 ROOT_BIN = "/usr/local/bin/green-metrics-tool"
 
-# Notes which command was asked for and runs it, but for those that change the machine.
+# Notes which command was asked for and runs it, but for those that change the machine. A root helper asks with an empty
+# environment, and is not noted.
 SUDO = """#!/bin/sh
-echo "$*" >> "$SUDO_LOG"
+[ -z "$SUDO_LOG" ] || echo "$*" >> "$SUDO_LOG"
 case "$1" in */sysctl | */systemctl | chown | chmod) exit 0;; esac
 exec "$@"
 """

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _verify
+from ansible_collections.greenlab.cluster.plugins.module_utils._helpers import with_a_variable
 from ansible_collections.greenlab.cluster.plugins.module_utils._verify_cluster import ALWAYS, OWN
 from ansible_collections.greenlab.cluster.plugins.module_utils._verify_facts import PROBE
 from ansible_collections.greenlab.cluster.plugins.module_utils._verify_machine import Done, Machine, run_command
@@ -285,6 +286,15 @@ def say(*argv: str, **done: Any) -> Callable[[Node], None]:
     return lambda node: node.say(*argv, **done)
 
 
+# A helper as of v2.6 and later, which sudo may not survive.
+CLEARS = "os.environ.clear()\nsubprocess.run(['/usr/bin/sudo', '/usr/bin/true'])\n"
+
+
+def empties_its_environment(node: Node) -> None:
+    node.write(f"{GMT}/tools/cluster/maintenance_original.py", CLEARS)
+    node.write(f"{HELPERS}/maintenance.py", CLEARS)
+
+
 def unit(**values: str) -> Callable[[Node], None]:
     return lambda node: node.show.update(values)
 
@@ -412,6 +422,7 @@ SPOILT: list[tuple[str, Callable[[Node], None], str]] = [
     ("helpers", write(f"{HELPERS}/maintenance.py", "old"), "is not tools/cluster/maintenance_original.py"),
     ("helpers", lambda node: (node.root / HELPERS[1:]).chmod(0o777), "can be written by others"),
     ("helpers", remove(f"{HELPERS}/maintenance.py"), "is missing"),
+    ("helpers", both(empties_its_environment, say("/usr/bin/env", rc=-11)), "which crashes it; run site again"),
     (
         "venv_python",
         both(write("/opt/python3.12", ""), lambda node: node.link(PYTHON, "/opt/python3.12")),
@@ -448,6 +459,15 @@ def test_one_fault_fails_one_check(node: Node, check: str, spoil: Callable[[Node
     found = node.verify()
     assert list(failed(found)) == [check]
     assert value in found[check]["value"]
+
+
+@pytest.mark.parametrize("status", [0, 1, 127, -11, 139])
+def test_a_helper_with_a_variable_for_sudo_is_right(node: Node, status: int) -> None:
+    """Whatever sudo does by now: the next run of site takes the line away."""
+    empties_its_environment(node)
+    node.write(f"{HELPERS}/maintenance.py", with_a_variable(CLEARS))
+    node.say("/usr/bin/env", rc=status)
+    assert failed(node.verify()) == {}
 
 
 def test_every_check_was_seen_to_fail() -> None:
