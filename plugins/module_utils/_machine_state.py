@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a GMT client's last status code means for somebody who wants to work on its machine.
 
-Source: the client's loop and its STATUS_LIST, GMT v0.16 to v4.1. A code is written on change only and outlives
-a crash or a power cut: `idle` also stands for a machine that is suspended or switched off.
+Source: the client's loop and its STATUS_LIST, GMT v0.16 to main of August 2026. A code is written on change only and
+outlives a crash or a power cut: `idle` also stands for a machine that is suspended or switched off.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ STATES = ["idle", "measuring", "transient", "unknown"]
 # idle: the client sleeps, nothing runs. measuring: do not touch. transient: more work follows at once.
 STATE_OF_CODE = {
     "job_no": "idle",
+    # The last word of a client that was stopped, also by the machine's power off. After v4.1.
+    "job_interrupt": "idle",
     # Sleeps for a whole control period (hours) before it tries again.
     "measurement_control_error": "idle",
     "maintenance_error": "idle",
@@ -43,15 +45,23 @@ STATE_OF_CODE = {
 # Whoever goes on after an error does so at once; after a minute the client sleeps for ten, or for hours.
 SECONDS_UNTIL_AN_ERROR_SLEEPS = 60
 
+# A code that is not in the table may mean anything, for as long as a client is at work without a RUNNING job or another
+# code: a control workload (half an hour at most), or a maintenance that updates all packages.
+SECONDS_UNTIL_UNKNOWN_IS_IDLE = 7200
+
 
 def machine_state(status_code: str | None, age: int | None = None) -> str:
     """Return `idle`, `measuring`, `transient` or, without a code or for one that no known release writes, `unknown`.
 
-    `age` is for how many seconds the client has not written another one.
+    `age` is for how many seconds the client has not written another one. One that is not known, and old, is `idle`.
     """
-    if status_code == "job_error" and age is not None and age >= SECONDS_UNTIL_AN_ERROR_SLEEPS:
-        return "idle"
-    return STATE_OF_CODE.get(status_code or "", "unknown")
+    state = STATE_OF_CODE.get(status_code or "", "unknown")
+    if age is not None:
+        if status_code == "job_error" and age >= SECONDS_UNTIL_AN_ERROR_SLEEPS:
+            return "idle"
+        if status_code and state == "unknown" and age >= SECONDS_UNTIL_UNKNOWN_IS_IDLE:
+            return "idle"
+    return state
 
 
 def busy_with(machine: Mapping[str, t.Any]) -> str | None:
@@ -63,4 +73,8 @@ def busy_with(machine: Mapping[str, t.Any]) -> str | None:
         return "a job is RUNNING"
     if machine["last_status"] is None or machine["state"] == "idle":
         return None
-    return f"its last status is {machine['last_status']}"
+    why = f"its last status is {machine['last_status']}"
+    if machine["state"] == "unknown":
+        hours = SECONDS_UNTIL_UNKNOWN_IS_IDLE // 3600
+        why += f", which this collection does not know; without another one it counts as idle after {hours} hours"
+    return why

@@ -111,7 +111,8 @@ machines:
           idle after a minute, when the client can only be asleep.
         - V(measuring), do not touch it.
         - V(transient), between two steps (cooling down, maintenance, reboot), more work follows.
-        - V(unknown), no client ever reported, or with a code that no release from v0.16 to v4.1 writes.
+        - V(unknown), no client ever reported, or with a code that no release from v0.16 to v4.1 writes, and that is
+          less than two hours old. After that it is idle.
         - A code outlives a crash, and jobs run from a crontab write none; look at RV(machines[].jobs_running) as well.
       type: str
       choices: [idle, measuring, transient, unknown]

@@ -391,6 +391,8 @@ def _problems(
         yield "stale", f"no report since {short_time(reported)}: without power, or hung?"
     if row and state == "unknown" and row.get("last_status") is None:
         yield "silent", "its client never reported"
+    elif row and state == "unknown":
+        yield "silent", f"its client reports {row['last_status']}, which this collection does not know"
 
 
 def _moment(timestamp: str | None) -> datetime | None:

@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.greenlab.cluster.plugins.module_utils import _jobs_db
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATE_OF_CODE
 from ansible_collections.greenlab.cluster.plugins.modules import (
     gmt_hold,
     gmt_hold_info,
@@ -367,6 +368,35 @@ def test_a_client_sleeps_a_minute_after_an_error(cluster: Cluster, age: int, idl
         age,
     )
     assert cluster.run(check=True)["machines"][0]["idle"] == idle
+
+
+@pytest.mark.parametrize("code", [*STATE_OF_CODE, "tea_break"])
+def test_whatever_the_last_word_a_machine_that_was_stopped_is_idle_again(cluster: Cluster, code: str) -> None:
+    """The last word of a machine that is off: known and idle at once, not known after two hours; a RUNNING job wins."""
+
+    def busy_with(age: int) -> str | None:
+        cluster.db.sql("DELETE FROM client_status")
+        cluster.db.sql(
+            "INSERT INTO client_status (status_code, machine_id, created_at)"
+            " VALUES (%s, 1, now() - make_interval(secs => %s))",
+            code,
+            age,
+        )
+        return cluster.run(check=True)["machines"][0]["busy_with"]
+
+    fresh, old = busy_with(0), busy_with(7200)
+    if code == "tea_break":
+        assert fresh == (
+            "its last status is tea_break, which this collection does not know; without another one it counts as idle"
+            " after 2 hours"
+        )
+        assert old is None
+    else:
+        assert fresh == (None if STATE_OF_CODE[code] == "idle" else f"its last status is {code}")
+        assert old == (None if code == "job_error" else fresh)
+    cluster.add()
+    cluster.db.sql("UPDATE jobs SET state = 'RUNNING'")
+    assert busy_with(0) == busy_with(7200) == "a job is RUNNING"
 
 
 # At one moment --------------------------------------------------------------------------------------------------------

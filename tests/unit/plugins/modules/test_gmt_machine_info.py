@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.greenlab.cluster.plugins.module_utils._jobs_db import JobsDBError
-from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import STATES, machine_state
+from ansible_collections.greenlab.cluster.plugins.module_utils._machine_state import (
+    SECONDS_UNTIL_UNKNOWN_IS_IDLE,
+    STATE_OF_CODE,
+    STATES,
+    machine_state,
+)
 from ansible_collections.greenlab.cluster.plugins.modules import gmt_machine_info
 
 EARLY, LATE = "2026-01-02T03:04:05+00:00", "2026-02-02T03:04:05.678901+00:00"
@@ -174,7 +179,7 @@ def test_thousands_of_machines_are_four_statements(jobs_db: Any, statements: lis
 def test_states() -> None:
     """Every code that a release writes has a state; nothing else has."""
     codes = (
-        "job_no job_start job_error job_end cooldown warmup reboot cleanup_start cleanup_stop cleanup_end"
+        "job_no job_start job_error job_end job_interrupt cooldown warmup reboot cleanup_start cleanup_stop cleanup_end"
         " maintenance_start maintenance_end maintenance_error"
         " measurement_control_start measurement_control_end measurement_control_error"
     )
@@ -182,10 +187,20 @@ def test_states() -> None:
     for code in codes.split():
         by_state.setdefault(machine_state(code), []).append(code)
     assert by_state["measuring"] == ["job_start", "measurement_control_start"]
-    assert by_state["idle"] == ["job_no", "maintenance_error", "measurement_control_error"]
+    assert by_state["idle"] == ["job_no", "job_interrupt", "maintenance_error", "measurement_control_error"]
+    assert set(codes.split()) == set(STATE_OF_CODE)
     assert "unknown" not in by_state
     assert machine_state(None) == machine_state("") == machine_state("tea_break") == "unknown"
     assert set(by_state) < set(STATES)
+
+
+@pytest.mark.parametrize("code", [*STATE_OF_CODE, "tea_break", None])
+def test_what_a_state_becomes_with_time(code: str | None) -> None:
+    """What is known stays what it is, but for an error; what is not known keeps a machine busy for two hours."""
+    fresh, old = machine_state(code, 0), machine_state(code, SECONDS_UNTIL_UNKNOWN_IS_IDLE)
+    assert (old == fresh) is (code not in ("tea_break", "job_error"))
+    assert machine_state(code, SECONDS_UNTIL_UNKNOWN_IS_IDLE - 1) == (old if code == "job_error" else fresh)
+    assert old == "idle" or code not in ("tea_break", "job_error")
 
 
 def test_filters_by_state_and_age(any_jobs_db: Any) -> None:

@@ -222,6 +222,7 @@ def test_drift_of_name_and_service() -> None:
         ("0:failed", {"last_status": "job_error"}, "failed (job_error)"),
         ("0:idle", {"jobs_running": 1}, "a job is RUNNING, and the client is not: left behind by a crash?"),
         ("", {"last_status": None}, "its client never reported"),
+        ("", {"last_status": "tea_break"}, "its client reports tea_break, which this collection does not know"),
         (
             "-86400:measuring",
             {"status_since": "2026-11-20T11:00:00+01:00"},

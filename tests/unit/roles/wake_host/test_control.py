@@ -13,6 +13,9 @@ from ansible_collections.greenlab.cluster.plugins.module_utils import _machine_s
 
 ONE = Answer(waiting=1, available=True, status="job_no", row="7")
 NONE = ONE._replace(waiting=0)
+STATES = _machine_state.STATE_OF_CODE
+# Of a release that is newer than this collection.
+INVENTED = "tea_break"
 
 
 def test_a_job_wakes_its_machine_within_seconds(cluster, machine):
@@ -117,7 +120,7 @@ def test_an_awake_machine_whose_client_does_not_take_the_job_is_an_alarm(cluster
     assert c.messages[-1] == "machine1: its jobs are gone."
 
 
-@pytest.mark.parametrize("status", ["job_start", "measurement_control_start", "maintenance_start", "cooldown"])
+@pytest.mark.parametrize("status", [code for code, state in STATES.items() if state != "idle"])
 def test_a_machine_at_work_is_neither_woken_nor_touched(cluster, status):
     c = cluster()
     c.run(machine1=ONE._replace(status=status))
@@ -135,8 +138,44 @@ def test_a_status_that_outlived_a_power_cut_is_not_believed_for_ever(cluster):
 
 
 def test_idle_means_the_same_as_in_the_modules():
-    idle = {code for code, state in _machine_state.STATE_OF_CODE.items() if state == "idle"}
+    idle = {code for code, state in STATES.items() if state == "idle"}
     assert set(jobs.IDLE) == idle | {None}
+    assert set(jobs.BUSY) == set(STATES) - idle
+
+
+@pytest.mark.parametrize("status", [*jobs.IDLE, INVENTED])
+@pytest.mark.parametrize("is_up", [False, True])
+def test_whatever_the_last_word_a_machine_that_is_off_is_woken_for_a_job_at_once(cluster, status, is_up):
+    c = cluster()
+    if is_up:
+        c.world.up.add("machine1")
+    events = c.run(machine1=ONE._replace(status=status))
+    assert ("machine1 waking" in events, bool(c.world.done)) == (not is_up, not is_up)
+
+
+def test_after_a_status_that_is_not_known_a_look_comes_before_the_first_packet(cluster):
+    """One that was seen asleep may be at work again, and its power must not be cycled."""
+    c = cluster()
+    c.run(machine1=NONE)
+    c.run()
+    assert c.state() == "asleep"
+    c.world.up.add("machine1")
+    c.run(machine1=ONE._replace(status=INVENTED))
+    assert c.world.done == []
+
+
+def test_without_a_job_a_machine_of_a_status_that_is_not_known_is_not_contacted(cluster):
+    c = cluster()
+    c.run(machine1=NONE._replace(status=INVENTED))
+    c.runs(10)
+    assert c.world.done == c.world.asked == []
+
+
+@pytest.mark.parametrize("status", [*STATES, None, INVENTED])
+def test_a_running_job_is_work_whatever_the_status_says(cluster, status):
+    c = cluster()
+    c.run(machine1=ONE._replace(status=status, running=1))
+    assert c.world.done == c.world.asked == []
 
 
 @pytest.mark.parametrize(

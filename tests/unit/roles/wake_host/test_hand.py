@@ -64,6 +64,13 @@ def test_a_machine_at_work_is_awake_and_not_contacted(cluster, answer):
     assert c.world.asked == c.world.done == []
 
 
+def test_after_a_status_that_is_not_known_a_look_tells_whether_it_is_awake(cluster):
+    c = cluster()
+    c.world.queue = {1: HELD._replace(status="tea_break")}
+    c.world.up.add("machine1")
+    assert (c.wake()["by"], c.world.asked) == ("tcp", [("machine1", "tcp")])
+
+
 def test_a_status_that_outlived_a_power_cut_is_not_believed_by_force_or_for_ever(cluster):
     c = cluster(busy_timeout=7200)
     c.run(machine1=ONE._replace(status="job_start"))

@@ -216,7 +216,7 @@ class Run:
             (machine["excluded"], "excluded", "excluded in the inventory"),
             (answer.available is False, "not available", "not available: held or retired"),
             # A status outlives a power cut: one that is too old is not believed.
-            (not answer.is_idle and now - record["row_at"] < config["busy_timeout"], "at work", f"at {answer.status}"),
+            (answer.is_at_work and now - record["row_at"] < config["busy_timeout"], "at work", f"at {answer.status}"),
             (not is_open, "window", window),
             (
                 record["state"] == "failed" and now - record["since"] < config["retry_after"],
@@ -315,7 +315,9 @@ class Run:
 
     def may_be_asked_unseen(self, machine: Machine, record: Record) -> bool:
         """Tell whether a look before the first packet can be saved: seen asleep, and one too many would do no harm."""
-        return bool(record["state"] == "asleep" and drivers.DRIVERS[machine["driver"]].repeats)
+        answer = self.answers.get(machine["id"])
+        is_clear = answer is not None and answer.is_idle
+        return bool(is_clear and record["state"] == "asleep" and drivers.DRIVERS[machine["driver"]].repeats)
 
     def may_begin(self, now: float) -> bool:
         """Tell whether one more machine may begin to wake now."""

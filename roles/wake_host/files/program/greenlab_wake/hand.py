@@ -80,7 +80,7 @@ class Hand:
         now = self.world.now()
         record = Memory(self.config["state_file"], now).of(self.machine["id"], now)
         is_fresh = now - record["row_at"] < self.config["busy_timeout"]
-        return "row" if answer is not None and not answer.is_idle and is_fresh else ""
+        return "row" if answer is not None and answer.is_at_work and is_fresh else ""
 
     def sign_of_life(self) -> str:
         """Return what tells that the machine is up, TCP or a ping; empty if nothing does."""

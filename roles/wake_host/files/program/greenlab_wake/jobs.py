@@ -17,8 +17,14 @@ import typing as t
 from . import web
 
 OK, NO_CONTENT = 200, 204
-# Statuses of a client that sleeps; as for all others, more follows. None: it never wrote one.
-IDLE = ("job_no", "measurement_control_error", "maintenance_error", None)
+# Statuses of a client that sleeps or has ended. None: it never wrote one.
+IDLE = ("job_no", "job_interrupt", "measurement_control_error", "maintenance_error", None)
+# Statuses after which more follows. What is in neither list comes from a release that is newer than this program.
+BUSY = (
+    *("job_start", "job_end", "job_error", "cooldown", "warmup", "reboot"),
+    *("measurement_control_start", "measurement_control_end", "maintenance_start", "maintenance_end"),
+    *("cleanup_start", "cleanup_stop", "cleanup_end"),
+)
 
 
 class Unknown(Exception):
@@ -38,6 +44,11 @@ class Answer(t.NamedTuple):
     def is_idle(self) -> bool:
         """Tell whether the client sleeps, or the machine does."""
         return not self.running and self.status in IDLE
+
+    @property
+    def is_at_work(self) -> bool:
+        """Tell whether the client is at work for sure; after a status that is not known, only a look can tell."""
+        return bool(self.running) or self.status in BUSY
 
 
 Machines = list[dict[str, t.Any]]
