@@ -46,6 +46,10 @@ else:
 json.dump(said, sys.stdout, default=str)
 """
 
+# Load of the processors, in per cent, from which the tool warns, and how often we look before we do.
+CPU_PERCENT = 5
+CPU_LOOKS = 20
+
 # Lines that a true sleep writes: the machine's own history, no disturbance of a run that starts later.
 _SLEEP_UNITS = {"sleep.target", "suspend.target", "systemd-suspend.service"}
 _SLEEP_PROGRAMS = {"kernel", "systemd-sleep", "systemd-logind"}
@@ -190,13 +194,23 @@ class Facts:
 
     @cached_property
     def cpu_percent(self) -> float:
-        """Return the processors' load over 0.1 s, as psutil.cpu_percent has it, which the tool asks."""
-        before = self.cpu_times
-        self._sleep(0.1)
-        spent = {name: value - before[name] for name, value in self._cpu_times().items()}
-        # The kernel counts guests in user and nice, too.
-        total = sum(spent.values()) - spent["guest"] - spent["guest_nice"]
-        return round(100 * (total - spent["idle"] - spent["iowait"]) / total, 1) if total > 0 else 0.0
+        """Return the processors' load over 0.1 s, as psutil.cpu_percent has it, which the tool asks.
+
+        It is the least of some looks: what was done here a moment ago, to install or to check, still settles.
+        """
+        loads, before = [], self.cpu_times
+        for _look in range(CPU_LOOKS):
+            self._sleep(0.1)
+            now = self._cpu_times()
+            spent = {name: value - before[name] for name, value in now.items()}
+            # The kernel counts guests in user and nice, too.
+            total = sum(spent.values()) - spent["guest"] - spent["guest_nice"]
+            if total > 0:
+                loads.append(round(100 * (total - spent["idle"] - spent["iowait"]) / total, 1))
+            if loads and loads[-1] < CPU_PERCENT:
+                break
+            before = now
+        return min(loads, default=0.0)
 
     @cached_property
     def cpu_times(self) -> dict[str, int]:

@@ -15,7 +15,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.greenlab.cluster.plugins.module_utils._verify_facts import Facts
+from ansible_collections.greenlab.cluster.plugins.module_utils._verify_facts import CPU_PERCENT, Facts
 
 
 class Finding(t.NamedTuple):
@@ -149,7 +149,7 @@ def available_cpus(facts: Facts) -> Finding:
 
 def cpu_utilization(facts: Facts) -> Finding:
     """Load of the processors over 0.1 s."""
-    return Finding(facts.cpu_percent < 5, f"{facts.cpu_percent} %", "less than 5 %")
+    return Finding(facts.cpu_percent < CPU_PERCENT, f"{facts.cpu_percent} %", f"less than {CPU_PERCENT} %")
 
 
 # Docker

@@ -94,6 +94,8 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
         # The system checks that the release makes by itself, under its own names, and how severe it finds a failure.
         # Those of v0.19 and v0.20 are other ones, and not repeated here.
         "system_checks": {},
+        # Least severity of a failed check that ends a control workload, and with it the client, before any job.
+        "control_fails_on": "error",
         "system_limits": {
             # In bytes.
             "free_disk": 1024**3,
@@ -272,8 +274,10 @@ RELEASES: list[tuple[str, dict[str, t.Any]]] = [
             "assignable_memory_oom": "WARN",
         },
         "system_limits": {"free_memory": 2 * 1024**3},
+        "config_paths": {"host_reserved_memory": "machine.host_reserved_memory"},
     }),
     ("v2.6", {
+        "control_fails_on": "warn",
         "python": "3.12",  # lib/error_helpers.py has quotes in an f-string that older ones cannot read
         "helpers": {
             "cleanup": None,

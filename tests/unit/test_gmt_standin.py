@@ -146,6 +146,7 @@ def new(bare, tmp_path, postgres):
     node.env["PYTHONPATH"] = os.pathsep.join([str(node.checkout), *filter(None, [os.environ.get("PYTHONPATH")])])
     node.config["postgresql"].update(port=postgres.port, retry_timeout=1)
     node.config["machine"]["base_temperature_value"] = None
+    node.config["machine"]["host_reserved_memory"] = 2**50  # whatever else runs on this computer
     node.config["cluster"]["client"].update(sleep_time_no_job=1, shutdown_on_job_no=False)
     copies = {
         "lib/hardware_info_root_original.py": "hardware_info_root.py",
@@ -403,6 +404,17 @@ def test_v41_dirty_checkout_is_a_warning(new):
     new.run("cron/client.py", "--testing")
     assert new.rows("SELECT state::text FROM jobs WHERE id = %s", job) == ["WAITING"]
     assert new.statuses()[-1] == "job_error"
+
+
+def test_v41_control_workload_fails_on_a_warning_and_no_job_is_measured(new, private_mounts):
+    """As with upstream's own default, which reserves nothing: the process ends, and systemd would start it again."""
+    new.config["machine"]["host_reserved_memory"] = 0
+    job = submit(new, "sleep-0.yml")
+    client = new.start("cron/client.py")
+    assert client.wait(timeout=60) == 0
+    assert "OOM risk" in new.rows("SELECT message FROM system_logs")[0]
+    assert new.statuses()[-1] == "measurement_control_start"
+    assert new.rows("SELECT state::text FROM jobs WHERE id = %s", job) == ["WAITING"]
 
 
 def test_v41_mail_job(new):

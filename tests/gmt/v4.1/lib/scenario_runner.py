@@ -32,6 +32,16 @@ class ConfigurationCheckError(Exception):
         self.status = status
 
 
+def memory(key: str) -> int:
+    """Return bytes of memory; upstream asks docker for MemTotal, which says the same."""
+    return int(re.search(rf"^{key}: +(\d+) kB", Path("/proc/meminfo").read_text(), re.M)[1]) * 1024
+
+
+def assignable_memory() -> int:
+    """Return what containers may have."""
+    return memory("MemTotal") - int(config()["machine"]["host_reserved_memory"])
+
+
 def duration(filename: str) -> float:
     """Return how long (s) a job with this file name takes; raise for fail.yml."""
     name = Path(filename).name
@@ -106,9 +116,12 @@ class ScenarioRunner:
         self.seconds = 0
 
     def check_system(self) -> None:
-        """Of upstream's many checks: a checkout that is not clean is a warning."""
-        if repo_info.is_dirty():
-            message = "The GMT directory contains untracked or changed files"
+        """Of upstream's many checks, two warnings: a checkout that is not clean, and too little memory reserved."""
+        found = {
+            "The GMT directory contains untracked or changed files": repo_info.is_dirty(),
+            "OOM risk: reserve more memory (host_reserved_memory)": assignable_memory() > memory("MemAvailable"),
+        }
+        for message in (message for message, is_so in found.items() if is_so):
             if self.threshold <= Status.WARN:
                 raise ConfigurationCheckError(message, Status.WARN)
             print(f"WARN: {message}")
@@ -119,7 +132,6 @@ class ScenarioRunner:
         machine = config()["machine"]
         if int(machine["host_reserved_cpus"]) < 1:
             raise ValueError(f"host_reserved_cpus must be 1 at least, not {machine['host_reserved_cpus']}")
-        int(machine["host_reserved_memory"])  # bytes
         measurement = {"providers": config()["measurement"]["metric_providers"], "machine": machine}
         if self.full_docker_prune:
             measurement["whitelist"] = config()["measurement"]["full_docker_prune_whitelist"]
