@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 import psycopg
@@ -12,6 +13,10 @@ from psycopg.rows import dict_row
 
 LONGEST_PAUSE = 30  # seconds between two attempts
 _connection: psycopg.Connection | None = None
+
+# Upstream's pool of connections has threads of its own, beside the main one.
+for _worker in range(4):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 def _connect() -> psycopg.Connection:
