@@ -34,7 +34,7 @@ _value:
   description:
     - The record. C(client_program), C(jobs_program), C(jobs_modes), C(config_paths), C(service), C(helpers), C(sudo),
       C(requirements), C(submodules), C(python), C(packages), C(provider_packages), C(schema_files), C(helpers_dir),
-      C(system_checks), C(system_limits), C(control_fails_on).
+      C(system_checks), C(system_limits), C(control_fails_on), C(postgresql).
     - A release newer than the table gets the newest record, and a warning.
   type: dict
   sample: {"client_program": "cron/client.py", "python": "3.11"}

@@ -115,6 +115,13 @@ def first_argv(release: str, purpose: str) -> list[str]:
         ("v4.1", ("api", "machines", "path"), "/v1/machines"),
         ("v0.23", ("queue", "waiting"), "j.state = 'WAITING' AND j.machine_id = m.id"),
         ("v0.24", ("queue", "waiting"), "j.type = 'run' AND j.state = 'WAITING' AND j.machine_id = m.id"),
+        ("v3.0", ("postgresql",), 15),
+        ("v4.0", ("postgresql",), 16),
+        ("v4.1", ("postgresql",), 16),
+        ("main", ("postgresql",), 15),
+        ("v2.5", ("control_fails_on",), "error"),
+        ("v2.6", ("control_fails_on",), "warn"),
+        ("v2.5", ("config_paths", "host_reserved_memory"), "machine.host_reserved_memory"),
     ],
 )
 def test_value(release, path, expected):
