@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Log in to the jobs DB as the client will, with the configuration on standard input (JSON).
 
+Its argument is the least major version of PostgreSQL that the release needs.
+
 Runs in the tool's own environment on the machine, before config.yml is written. Prints one line when it cannot.
 """
 
@@ -21,6 +23,7 @@ try:
         row = connection.execute(
             "SELECT description FROM machines WHERE id = %s", (config["machine"]["id"],)
         ).fetchone()
+        version = connection.info.server_version // 10000
 except psycopg.OperationalError as error:
     reason = " ".join(str(error).split())
     if "password authentication failed" in reason:
@@ -39,3 +42,9 @@ except psycopg.Error as error:
 if row is None:
     machine_id = config["machine"]["id"]
     sys.exit(f"Machine {machine_id} has no row in {where}. Register it (playbook site) before its client starts.")
+
+if version < (least := int(sys.argv[1])):
+    sys.exit(
+        f"The machine reaches {where}, which has PostgreSQL {version}; this release needs {least} or newer. Bring the "
+        "server to a newer PostgreSQL, or choose a gmt_release that needs less."
+    )
