@@ -19,7 +19,7 @@ COLLECTIONS = Path(next(iter(cluster.__path__))).parents[2]
 HERE, CANDIDATE = "pg_lsclusters", "apt-cache"
 
 
-def clusters(*versions: str) -> dict[str, str]:
+def clusters(*versions: str | int) -> dict[str, str]:
     """Return the answer of a server that has PostgreSQL, whatever apt has."""
     rows = [{"version": version, "cluster": "main"} for version in versions]
     return {HERE: json.dumps(rows), CANDIDATE: "postgresql:\n  Installed: (none)\n  Candidate: 99+1\n"}
@@ -40,7 +40,7 @@ HOSTS = {
     "bullseye": ("v3.0", candidate("13+225"), "13"),
     "noble": ("v4.1", candidate("16+257build1.1"), ""),
     "trixie_new": ("v4.1", candidate("17+278"), ""),
-    "trixie_laid": ("v4.1", clusters("17", "15"), ""),
+    "trixie_laid": ("v4.1", clusters(17, 15), ""),  # its program writes numbers
     "pgdg": ("v4.1", clusters("18"), ""),
     "no_lists_yet": ("v4.1", candidate("(none)"), ""),
     "not_debian": ("v4.1", {}, ""),
