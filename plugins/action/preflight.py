@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight, _variables
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._refuse import refuse
 
 COLLECTION_ROOT = Path(__file__).parents[2]
 
@@ -33,7 +34,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return how many hosts were checked; when something is wrong, C(errors) and a C(msg) with one line each."""
+        """Return how many hosts were checked; when something is wrong, print a line for each problem, and fail."""
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)[1]
@@ -62,8 +63,5 @@ class ActionModule(ActionBase):
         errors = check.problems.lines()
         result.update(changed=False, checked=check.checked, checked_essentials=check.checked_essentials)
         if errors:
-            count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-            lines = "\n".join(errors)
-            msg = f"{count} in the inventory; nothing was contacted or changed:\n{lines}"
-            result.update(failed=True, errors=errors, msg=msg)
+            refuse(result, errors, "the inventory")
         return result

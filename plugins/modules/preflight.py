@@ -162,15 +162,9 @@ checked_essentials:
   returned: always
   type: int
   sample: 0
-errors:
-  description: The problems, one line each, sorted by host and variable. The same problem on many hosts is one line.
-  returned: when something is wrong
-  type: list
-  elements: str
-  sample:
-    - "machine2: gmt_machine_id = 'one' is not an integer. Give a whole number from 1 to 1024 without quotes."
 msg:
-  description: The number of problems and RV(errors), in one text.
+  description: The number of problems. They are printed before it, one line each, sorted by host and variable.
+    The same problem on many hosts is one line.
   returned: when something is wrong
   type: str
 """

@@ -21,6 +21,7 @@ PLAYS = [
     if "hosts" in play
 ]
 # Actions that contact no host.
+CHECKS = {"greenlab.cluster.preflight", "greenlab.cluster.inventory_sources"}
 LOCAL = {"debug", "fail", "assert", "include_tasks", "meta", "set_fact"}
 
 
@@ -33,7 +34,7 @@ def contacts(play: dict) -> bool:
     return (
         "roles" in play
         or bool(used & {"block", "import_tasks", "import_role", "include_role"})
-        or any("." in key and key not in LOCAL and key != "greenlab.cluster.preflight" for key in used)
+        or any("." in key and key not in LOCAL and key not in CHECKS for key in used)
     )
 
 
