@@ -41,16 +41,16 @@ all:
   vars:
     gmt_release: v4.1
     gmt_repo: https://git.example.org/gmt.git
-    gmt_db_host: 192.0.2.10
+    gmt_db_host: 10.1.1.10
     gmt_db_password: not-a-secret
-    jobs_db_networks: [192.0.2.0/24]
+    jobs_db_networks: [10.1.1.0/24]
 jobs_db:
   hosts:
-    server: {ansible_host: 192.0.2.10}
+    server: {ansible_host: 10.1.1.10}
 machines:
   hosts:
     machine1:
-      ansible_host: 192.0.2.11
+      ansible_host: 10.1.1.11
       gmt_machine_id: 1
       gmt_machine_description: Machine 1
 """

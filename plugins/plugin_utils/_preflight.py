@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import ipaddress
 import json
 import re
 import typing as t
@@ -26,7 +27,7 @@ from ansible.module_utils.common.yaml import yaml_load
 from ansible.module_utils.parsing.convert_bool import boolean
 from yaml import YAMLError
 
-from ansible_collections.greenlab.cluster.plugins.plugin_utils import _networks
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _networks, _releases
 from ansible_collections.greenlab.cluster.plugins.plugin_utils._mac import normalise_mac
 
 HIDDEN = "(hidden)"
@@ -43,15 +44,28 @@ _TYPE_IN_WORDS = {
     "float": "a number",
     "int": "a whole number",
     "list": "a list",
+    "path": "text",
+    "str": "text",
 }
 
 _SIMPLE_TYPES: dict[str, type] = {"bool": bool, "int": int, "str": str}
+# What roles get is what the inventory has: Ansible converts nothing for them.
+_STRICT_TYPES: dict[str, tuple[type, ...]] = {
+    "dict": (Mapping,),
+    "float": (int, float),
+    "int": (int,),
+    "list": (list, tuple),
+}
+
+_IN_YAML = """Write {yaml} without quotes into a YAML inventory, or on the command line -e '{{"{name}": {json}}}'."""
 
 # In a condition all text is true, "false" too.
 _TEXT_FOR_BOOL = (
     "= {value!r} is not true or false. Write {means} without quotes into a YAML inventory, or on the command line"
     """ -e '{{"{name}": {means}}}': what stands behind = there, and in an INI inventory, is text."""
 )
+
+_KINDS = ("address", "bool", "hba", "int", "list", "mac", "networks", "release", "str")
 
 _GROUP_SPEC: dict[str, t.Any] = {
     "apart_from": {"type": "dict", "default": {}},
@@ -70,12 +84,15 @@ _RULE_SPEC: dict[str, t.Any] = {
     "inside": {"type": "str"},
     "max": {"type": "int"},
     "min": {"type": "int"},
+    "choices": {"type": "list", "elements": "str", "default": []},
+    "covers": {"type": "list", "elements": "str", "default": []},
     "matches": {"type": "str"},
+    "no_example": {"type": "bool", "default": False},
     "not_empty": {"type": "bool", "default": False},
     "one_of": {"type": "list", "elements": "str", "default": []},
     "remedy": {"type": "str", "default": ""},
     "single_line": {"type": "bool", "default": False},
-    "type": {"type": "str", "choices": ["address", "int", "mac", "networks", "str"]},
+    "type": {"type": "str", "choices": [*_KINDS]},
     "unique": {"type": "bool", "default": False},
 }
 
@@ -115,6 +132,9 @@ class HostVariables(t.Protocol):
 
     def read(self, name: str) -> Value | None:
         """Return a variable that is set, or nothing if its template omits it."""
+
+    def origin(self, name: str) -> str:
+        """Return file and line of a variable, or an empty string where Ansible does not know them."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +182,9 @@ class Rule:
     remedy: str = ""
     inside: str | None = None  # variable with the network that the address is of
     one_of: Sequence[str] = ()  # variables, of which one has the same value
+    choices: Sequence[str] = ()
+    covers: Sequence[str] = ()  # groups, whose hosts' addresses are in these networks
+    no_example: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +233,11 @@ class Group:
         ]
 
     @functools.cached_property
+    def needed_names(self) -> frozenset[str]:
+        """Return the names of these options."""
+        return frozenset(name for name, _aliases in self.needed)
+
+    @functools.cached_property
     def options(self) -> Mapping[str, Sequence[tuple[Role, str]]]:
         """Return which options of its roles a variable is, by its name or as an alias."""
         found: dict[str, list[tuple[Role, str]]] = {}
@@ -255,6 +283,9 @@ def parse_groups(groups: Mapping[str, t.Any], roles: Mapping[str, Role]) -> list
                 remedy=r["remedy"],
                 inside=r["inside"],
                 one_of=r["one_of"],
+                choices=r["choices"],
+                covers=r["covers"],
+                no_example=r["no_example"],
             )
         parsed.append(
             Group(
@@ -322,10 +353,13 @@ class Problems:
 
     of_groups: list[tuple[str, str]] = field(default_factory=list)
     of_hosts: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    origins: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
-    def add(self, host: str, variable: str, text: str) -> None:
+    def add(self, host: str, variable: str, text: str, origin: str = "") -> None:
         """Note a problem of one host's variable; the text begins with a verb or an equals sign."""
         self.of_hosts.setdefault((variable, text), set()).add(host)
+        if origin:
+            self.origins.setdefault((variable, text), set()).add(origin)
 
     def add_group(self, group: str, text: str) -> None:
         """Note a problem of a group as a whole."""
@@ -337,7 +371,9 @@ class Problems:
         rows = []
         for (variable, text), hosts in self.of_hosts.items():
             first = min(hosts, key=natural)
-            rows.append((natural(first), variable, text, f"{shorten(hosts)}: {variable} {text}"))
+            origins = self.origins.get((variable, text))
+            where = f" (in {shorten(origins)})" if origins else ""
+            rows.append((natural(first), variable, text, f"{shorten(hosts)}: {variable} {text}{where}"))
         return [_one_line(line) for line in (*groups, *(row[-1] for row in sorted(rows)))]
 
 
@@ -405,6 +441,18 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  
             return f"is out of range. Give a whole number{_range_in_words(rule)}. {rule.remedy}".strip()
     if rule.kind == "str" and not isinstance(value, str):
         return "is not text. Put quotes around it."
+    if rule.kind == "bool" and not _means_bool(value):
+        return "is not true or false."
+    if rule.kind == "list" and not isinstance(value, (list, tuple)):
+        return f"is not a list. Write [{value}]."
+    if rule.kind == "release" and (wrong := _check_release(value)):
+        return wrong
+    if rule.kind == "hba" and (wrong := _check_hba(value)):
+        return wrong
+    if rule.no_example and (wrong := _check_example(value)):
+        return wrong
+    if rule.choices and (wrong := not_chosen(value, rule.choices)):
+        return wrong
     if rule.kind in _READERS:
         try:
             _READERS[rule.kind](value)
@@ -416,6 +464,84 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  
         return "has a line break or another control character in it. Write it on one line."
     if rule.matches is not None and not re.fullmatch(rule.matches, str(value)):
         return f"is not of the right form. {rule.remedy}".strip()
+    return ""
+
+
+def _means_bool(value: t.Any) -> bool:
+    try:
+        boolean(str(value) if isinstance(value, str) else value)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_release(value: t.Any) -> str:
+    newest = _releases.RELEASES[-1][0]
+    try:
+        numbers = _releases.parse(str(value))
+        _releases.merged(str(value))
+    except _releases.UnknownRelease as error:
+        old = "too old" in str(error)
+        hint = (
+            f"is older than {_releases.RELEASES[0][0]}, the first with a cluster mode."
+            if old
+            else "is not of the right form."
+        )
+        return (
+            f"{hint} Give a tag such as {_releases.NEWEST_KNOWN}, or main. "
+            "Leave it out where gmt_version names a branch or commit."
+        )
+    if re.match("[0-9]", str(value)):
+        return f"is no tag of GMT. Write v{value}."
+    if value != "main" and numbers[0] > _releases.parse(newest)[0]:
+        return f"is newer than all that is known here, up to {newest}. Correct it, or update this collection."
+    return ""
+
+
+def _ip_networks(value: t.Any) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Go through the addresses and networks of a value, and leave out what is none."""
+    for part in value if isinstance(value, (list, tuple)) else [value]:
+        try:
+            yield ipaddress.ip_network(str(part).strip(), strict=False)
+        except ValueError:
+            continue
+
+
+def _check_hba(value: t.Any) -> str:
+    """Return what is wrong with networks that PostgreSQL lets in."""
+    if not isinstance(value, (list, tuple)):
+        return ""  # what its role wants
+    if not value:
+        return "is empty. Give the network of the machines, such as [10.1.1.0/24]."
+    for part in value:
+        try:
+            ipaddress.ip_network(str(part))
+        except ValueError as error:
+            why = f": {error}" if "host bits" in str(error) else ""
+            return f"has {part!r}, which is no network{why}. Write one such as 10.1.1.0/24, or an address with /32."
+    return ""
+
+
+_EXAMPLES = [ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
+
+
+def _check_example(value: t.Any) -> str:
+    for network in _ip_networks(value):
+        if network.version == 4 and any(network.overlaps(example) for example in _EXAMPLES):
+            has = f"has {show(str(network), False)}, which" if isinstance(value, (list, tuple)) else ""
+            return f"{has} is for examples only (RFC 5737), and no host has it. Write that of your own.".strip()
+    return ""
+
+
+def not_chosen(value: t.Any, choices: Sequence[t.Any], known_by: str = "") -> str:
+    """Return which value, or which of a list, is none of the choices, and the one that is meant; or an empty string."""
+    for part in value if isinstance(value, (list, tuple)) else [value]:
+        if part not in choices:
+            among = f"not one of {', '.join(show(choice, False) for choice in choices)}{known_by}."
+            close = difflib.get_close_matches(str(part), [str(c) for c in choices], n=1, cutoff=0.6)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            which = f"has {show(part, False)}, which is" if isinstance(value, (list, tuple)) else "is"
+            return f"{which} {among}{hint}"
     return ""
 
 
@@ -462,6 +588,58 @@ def _fits_at_once(spec: Mapping[str, t.Any], value: t.Any) -> bool:
     return isinstance(value, _SIMPLE_TYPES[kind]) and isinstance(value, bool) == (kind == "bool")
 
 
+def walk(spec: Mapping[str, t.Any], value: t.Any, path: str = "") -> Iterator[tuple[str, t.Any, Mapping[str, t.Any]]]:
+    """Go through a value and its parts as an argument specification has them: where, what, and its specification."""
+    yield path, value, spec
+    options = spec.get("options") or {}
+    if isinstance(value, (list, tuple)):
+        of_element = {"type": spec.get("elements", "raw"), "options": options}
+        for number, part in enumerate(value):
+            yield from walk(of_element, part, f"{path}[{number}]")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if key in options:
+                yield from walk(options[key], part, f"{path}.{key}")
+
+
+def fits_type(value: t.Any, kind: str) -> bool:
+    """Say whether a value is of a type, without what Ansible would convert; text may be a number, too."""
+    wanted = _STRICT_TYPES.get(kind)
+    return wanted is None or value is None or (isinstance(value, wanted) and not isinstance(value, bool))
+
+
+def _type_of(value: t.Any) -> str:
+    words = {bool: "true or false", int: "a number", float: "a number with a fraction", list: "a list", tuple: "a list"}
+    kinds = [words[kind] for kind in words if isinstance(value, kind)]
+    return kinds[0] if kinds else "a dictionary" if isinstance(value, Mapping) else "text"
+
+
+def _what_to_write(name: str, path: str, value: t.Any, kind: str) -> str:
+    """Return the words to type instead, or an empty string where the value does not tell them."""
+    guess: t.Any = None
+    if kind == "dict" and isinstance(value, str):
+        return "Write each of its keys on a line of its own below it, with a colon."
+    if kind == "list" and isinstance(value, str):
+        guess = [part for part in re.split(r"[,\s]+", value.strip("[] ")) if part]
+    elif kind == "list" and _is_int(value):
+        guess = [value]
+    elif isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value, re.ASCII):
+        guess = int(value)
+    elif isinstance(value, str) and kind == "float" and re.fullmatch(r"\s*[+-]?[0-9]*\.[0-9]+\s*", value, re.ASCII):
+        guess = float(value)
+    if guess is None:
+        return ""
+    yaml = f"[{', '.join(map(str, guess))}]" if isinstance(guess, list) else str(guess)
+    if path:
+        return f"Write {yaml} without quotes."
+    return _IN_YAML.format(name=name, yaml=yaml, json=json.dumps(guess, ensure_ascii=False))
+
+
+def _is_yaml_no(spec: Mapping[str, t.Any], value: t.Any) -> bool:
+    """Say whether a value is the choice V(no) as YAML reads it without quotes; roles understand it."""
+    return value is False and "no" in (spec.get("choices") or [])
+
+
 _Read = Callable[[str], "Value | None"]
 
 
@@ -492,13 +670,18 @@ class Preflight:
         names = set(known).union(*(role.names for role in roles.values()), *(group.names for group in groups))
         self._known = dict.fromkeys(sorted(names))  # in order, so that a hint is always the same one
         self._specs = {name: spec for role in roles.values() for name, spec in role.options.items()}
-        self._seen: dict[tuple[str, str], dict[Hashable, dict[str, Value]]] = {}
+        self._seen: dict[tuple[str, str], dict[Hashable, dict[str, tuple[Value, str]]]] = {}
         self._look_alikes: dict[str, str] = {}
+        self._variables: HostVariables | None = None  # of the host that is checked
+        self._covering: dict[str, tuple[str, Rule, Value, str]] = {}
+        self._covered = {name for group in groups for rule in group.rules.values() for name in rule.covers}
+        self._addresses: dict[str, tuple[set[str], ipaddress.IPv4Address | ipaddress.IPv6Address]] = {}
         self._judged: dict[tuple[str, str, str], str] = {}
         self._validators: dict[tuple[str, str], ArgumentSpecValidator] = {}
 
     def check_sizes(self, members: Mapping[str, Sequence[str]]) -> None:
         """Compare the number of hosts of each group; C(members) maps a group to its hosts."""
+        self._check_group_names(members)
         for group in self._groups:
             hosts = members.get(group.name, [])
             self._check_apart(group, members)
@@ -517,6 +700,17 @@ class Preflight:
                     "Take the others out of it.",
                 )
 
+    def _check_group_names(self, members: Mapping[str, Sequence[str]]) -> None:
+        """Find a misspelt group: one with nearly the name of a known one, and with hosts that are in no known one."""
+        known = {group.name for group in self._groups}
+        seen = {host for name in known for host in members.get(name, [])}
+        for name, hosts in members.items():
+            if name not in known and name not in ("all", "ungrouped") and not seen.issuperset(hosts):
+                close = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.85)
+                if close:
+                    text = f"has {shorten(hosts)}, and no playbook reads it. Did you mean {close[0]}?"
+                    self.problems.add_group(name, text)
+
     def _check_apart(self, group: Group, members: Mapping[str, Sequence[str]]) -> None:
         for other, why in group.apart_from.items():
             shared = set(members.get(group.name, [])) & set(members.get(other, []))
@@ -533,6 +727,7 @@ class Preflight:
         else:
             self.checked += 1
             self._check_look_alikes(host, variables)
+        self._variables = variables
         member_of = set(groups)
         values: dict[str, Value | None] = {}
 
@@ -547,50 +742,75 @@ class Preflight:
                 self._check_required(host, asked, variables, read)
                 self._check_exclusive(host, asked, read)
                 self._check_impossible(host, asked, read)
-                refused = self._check_rules(host, asked, read)
+                refused = self._check_rules(host, asked, variables, read)
                 self._check_roles(host, asked, variables, read, refused)
+        if not essentials and not self._covered.isdisjoint(member_of):
+            self._note_address(host, member_of, read)
+
+    def _add(self, host: str, name: str, text: str) -> None:
+        known = self._variables is not None and name in self._variables
+        self.problems.add(host, name, text, self._variables.origin(name) if self._variables and known else "")
+
+    def _note_address(self, host: str, member_of: set[str], read: _Read) -> None:
+        """Remember where a host is, so that others can let it in; a host that is here needs no way."""
+        for address in _ip_networks(_known(read("ansible_host")) or host):
+            if address.num_addresses == 1 and not address.is_loopback:
+                self._addresses[host] = (member_of, address.network_address)
+
+    def _check_covering(self) -> None:
+        for host, (name, rule, value, origin) in self._covering.items():
+            networks = list(_ip_networks(value.value))
+            left_out = [
+                other
+                for other, (groups, address) in self._addresses.items()
+                if other != host
+                and not groups.isdisjoint(rule.covers)
+                and not any(address in network for network in networks)
+            ]
+            if left_out:
+                first = self._addresses[min(left_out, key=natural)][1]
+                text = f"leaves out {shorten(left_out)}, of which the first is at {first}. {rule.remedy}"
+                self.problems.add(host, name, text, origin)
 
     def finish(self) -> None:
         """Report what two hosts share and must not."""
+        self._check_covering()
         for (_group, variable), by_identity in self._seen.items():
             for by_host in by_identity.values():
                 if len(by_host) > 1:
-                    shown = by_host[min(by_host, key=natural)]
+                    shown = by_host[min(by_host, key=natural)][0]
                     text = f"= {self._show(variable, shown)} is used by {len(by_host)} hosts. Give each host its own."
-                    for host in by_host:
-                        self.problems.add(host, variable, text)
+                    for host, (_value, origin) in by_host.items():
+                        self.problems.add(host, variable, text, origin)
 
     def _read(self, host: str, name: str, variables: HostVariables) -> Value | None:
         if name not in variables:
             return None
         value = variables.read(name)
         if value and value.problem:
-            self.problems.add(host, name, value.problem)
+            self._add(host, name, value.problem)
         return value
 
     def _show(self, name: str, value: Value) -> str:
         return show(value.value, value.secret or is_secret(name, self._specs.get(name), value.value))
 
     def _check_required(self, host: str, group: Group, variables: HostVariables, read: _Read) -> None:
-        wanted = dict.fromkeys(group.required, True)  # True: may not be empty text either
-        for name, aliases in group.needed:
-            if not any(alias in variables for alias in aliases):
-                wanted.setdefault(name, False)
-        for name, refuse_empty_text in wanted.items():
+        wanted = dict.fromkeys(group.required)
+        wanted.update((n, None) for n, aliases in group.needed if not any(alias in variables for alias in aliases))
+        for name in wanted:
             value = read(name)
             if value is None:
-                self.problems.add(host, name, "is not set. Add it to the variables of the host or of its group.")
+                self._add(host, name, "is not set. Add it to the variables of the host or of its group.")
             elif not (value.problem or value.from_facts):
-                empty = is_empty(value.value) if refuse_empty_text else value.value is None
-                if empty:
-                    self.problems.add(host, name, "is empty. Give it a value.")
+                if is_empty(value.value):
+                    self._add(host, name, "is empty. Give it a value.")
 
     def _check_exclusive(self, host: str, group: Group, read: _Read) -> None:
         for names in group.exclusive:
             found = {name: read(name) for name in names}
             on = [n for n, v in found.items() if v and not (v.problem or v.from_facts) and is_on(v.value)]
             if len(on) > 1:
-                self.problems.add(
+                self._add(
                     host, on[0], f"and {' and '.join(on[1:])} exclude each other. Keep one and set the rest to false."
                 )
 
@@ -600,7 +820,7 @@ class Preflight:
                 first, *others = one.values
                 rest = "".join(f", {name} = {show(one.values[name], hidden=False)}" for name in others)
                 text = f"= {show(one.values[first], hidden=False)}{rest}: they do not go together. {one.why}"
-                self.problems.add(host, first, text)
+                self._add(host, first, text)
 
     def _has(self, name: str, wanted: t.Any, value: Value | None) -> bool:
         """Tell whether a variable, or the default of its role, is a value or a list with it."""
@@ -611,28 +831,31 @@ class Preflight:
             return is_on(found) is wanted
         return wanted in found if isinstance(found, list) else found == wanted
 
-    def _check_rules(self, host: str, group: Group, read: _Read) -> set[str]:
+    def _check_rules(self, host: str, group: Group, variables: HostVariables, read: _Read) -> set[str]:
         refused = set()
         for name, rule in group.rules.items():
             value = read(name)
             if value is None or value.problem:
                 continue
             if value.from_facts:
-                self.problems.add(
+                self._add(
                     host, name, "is made from facts, which are not known before the host is contacted. Write the value."
                 )
                 continue
-            if name in group.required and is_empty(value.value):
+            if is_empty(value.value) and (name in group.required or name in group.needed_names):
                 refused.add(name)  # reported already
                 continue
             wrong = check_rule(value.value, rule, value.digits_are_int) or self._check_others(value, rule, read)
             if wrong:
                 refused.add(name)
-                names_it = is_empty(value.value) or rule.kind == "networks"
-                self.problems.add(host, name, wrong if names_it else f"= {self._show(name, value)} {wrong}")
+                of_part = isinstance(value.value, (list, tuple)) and wrong.startswith(("has ", "is empty"))
+                names_it = is_empty(value.value) or rule.kind == "networks" or of_part
+                self._add(host, name, wrong if names_it else f"= {self._show(name, value)} {wrong}")
+            elif rule.covers:
+                self._covering[host] = (name, rule, value, variables.origin(name))
             if rule.unique and not is_empty(value.value):
                 same = self._seen.setdefault((group.name, name), {}).setdefault(identity(value.value, rule), {})
-                same[host] = value
+                same[host] = (value, variables.origin(name))
         return refused
 
     def _check_others(self, value: Value, rule: Rule, read: _Read) -> str:
@@ -656,7 +879,7 @@ class Preflight:
                 for role, option in group.options[name]:
                     wrong = self._judge(role, option, name, value)
                     if wrong:
-                        self.problems.add(host, name, wrong)
+                        self._add(host, name, wrong)
 
     def _judge(self, role: Role, option: str, name: str, value: Value) -> str:
         if _fits_at_once(role.options[option], value.value):
@@ -673,6 +896,9 @@ class Preflight:
             # "required" is checked elsewhere, a default would hide an empty value.
             only_value = {k: v for k, v in spec.items() if k not in ("required", "default", "aliases")}
             validator = self._validators[role.name, option] = ArgumentSpecValidator({option: only_value})
+        wrong = self._wrong_type(role, spec, name, value)
+        if wrong or _is_yaml_no(spec, value.value):
+            return wrong
         result = validator.validate({option: value.value})
         if not result.error_messages:
             if spec.get("type") != "bool" or isinstance(value.value, bool) or option in self._flags:
@@ -683,13 +909,29 @@ class Preflight:
         kind = spec.get("type", "str")
         if ArgumentSpecValidator({option: {"type": kind}}).validate({option: value.value}).error_messages:
             return f"= {shown} is of the wrong type: role {role.name} needs {_TYPE_IN_WORDS.get(kind, kind)}."
-        if spec.get("choices") and not isinstance(value.value, (list, tuple, Mapping)):
-            choices = ", ".join(show(choice, False) for choice in spec["choices"])
-            return f"= {shown} is not one of {choices}, which role {role.name} knows."
+        if spec.get("choices") and not isinstance(value.value, Mapping):
+            wrong = not_chosen(HIDDEN if hidden else value.value, spec["choices"], f", which role {role.name} knows")
+            of_part = isinstance(value.value, (list, tuple)) and not hidden
+            return wrong if of_part else f"= {shown} {wrong}"
         if hidden:
             return f"= {HIDDEN} does not fit the specification of role {role.name}. Why is hidden too."
         reason = " ".join("; ".join(result.error_messages).split())
         return f"does not fit the specification of role {role.name}: {reason}."
+
+    def _wrong_type(self, role: Role, spec: Mapping[str, t.Any], name: str, value: Value) -> str:
+        """Return what is wrong with text where a role wants a list, a number or a dictionary, and what to write."""
+        for path, part, part_spec in walk(spec, value.value):
+            kind = part_spec.get("type", "str")
+            text = value.digits_are_int and kind in ("int", "float") and isinstance(part, str)
+            if fits_type(part, kind) or text:
+                continue
+            hidden = value.secret or is_secret(name + path, part_spec, part) or is_secret(name, spec)
+            place = f"has {path} = {show(part, hidden)}, which" if path else f"= {show(part, hidden)}"
+            remedy = "" if hidden else _what_to_write(name, path, part, kind)
+            if remedy:
+                return f"{place} is {_type_of(part)}, not {_TYPE_IN_WORDS[kind]}. {remedy}"
+            return f"{place} is of the wrong type: role {role.name} needs {_TYPE_IN_WORDS[kind]}."
+        return ""
 
     def _check_look_alikes(self, host: str, variables: HostVariables) -> None:
         if self._unknown == "ignore":
@@ -699,15 +941,16 @@ class Preflight:
             if name not in self._look_alikes:
                 self._look_alikes[name] = self._look_alike(name)
             if self._look_alikes[name]:
-                collect.add(host, name, self._look_alikes[name])
+                collect.add(host, name, self._look_alikes[name], variables.origin(name))
 
     def _look_alike(self, name: str) -> str:
         """Return what is wrong with the name of a variable, or an empty string."""
-        if name in self._known or name.startswith("__"):
+        if name in self._known or name.startswith(("__", "ansible_")):
             return ""
         for role in self._roles:  # the longest name first
             if name.startswith(f"{role.name}_"):
                 close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.75)
                 hint = f"Did you mean {close[0]}?" if close else "Remove it, or see the role's documentation."
                 return f"is no option of role {role.name}. {hint}"
-        return ""
+        close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.85)
+        return f"is nothing that the playbooks read. Did you mean {close[0]}?" if close else ""

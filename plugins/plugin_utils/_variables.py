@@ -11,7 +11,12 @@ from collections.abc import Hashable, Iterator, Mapping
 
 from ansible import constants as C
 
-from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight
+from ansible_collections.greenlab.cluster.plugins.plugin_utils import _preflight, _sources
+
+try:
+    from ansible._internal._datatag._tags import Origin
+except ImportError:  # ansible-core 2.18
+    Origin = None  # type: ignore[assignment,misc]
 
 # Of this play, but a variable of the inventory may use them.
 _PLAY_VARIABLES = ("hostvars", "ansible_play_batch", "ansible_play_hosts", "ansible_play_hosts_all")
@@ -59,6 +64,12 @@ def _words(raw: t.Any, kind: re.Pattern[str] = _WORD) -> set[str]:
     return set()
 
 
+def _origin_of(raw: t.Any) -> str:
+    """Return the place of a value that a file has; ansible-core before 2.19 knows none, and none has true, false, null."""
+    tag = Origin.get_tag(raw) if Origin else None
+    return f"{_sources.shorten(tag.path)}, line {tag.line_num}" if tag and tag.path and tag.line_num else ""
+
+
 class Variables:
     """One host's variables as the inventory has them, templated one by one when asked for."""
 
@@ -93,6 +104,10 @@ class Variables:
             # The objects are kept, so that their ids are not given to others.
             self._seen[key] = (self._template(raw, names), [raw, *sources.values()])
         return self._seen[key][0]
+
+    def origin(self, name: str) -> str:
+        """Return file and line of a variable, or an empty string where Ansible does not know them."""
+        return _origin_of(self._raw[name]) if name in self._raw else ""
 
     def _template(self, raw: t.Any, names: set[str]) -> _preflight.Value | None:
         secret = any(_is_encrypted(self._raw.get(n)) or _preflight.is_secret(n) for n in names)

@@ -35,6 +35,8 @@ def write_inventory(folder: Path, machines: int, faults: dict[str, dict[str, str
     shutil.copytree(ROOT / "inventories/example/group_vars", folder / "group_vars")
     vault = folder / "group_vars/all/vault.yml"
     vault.write_text(re.sub(r": *\"\"", ": not-a-secret", vault.read_text(encoding="utf8")), encoding="utf8")
+    main = folder / "group_vars/all/main.yml"
+    main.write_text(main.read_text(encoding="utf8").replace("192.0.2.0/24", "10.0.0.0/8"), encoding="utf8")
     hosts = {
         f"machine{number}": {
             "ansible_host": f"10.0.{number >> 8}.{number & 255}",
@@ -45,7 +47,7 @@ def write_inventory(folder: Path, machines: int, faults: dict[str, dict[str, str
         }
         for number in range(1, machines + 1)
     }
-    groups = {"jobs_db": {"hosts": {"server": {"ansible_host": "192.0.2.10"}}}, "machines": {"hosts": hosts}}
+    groups = {"jobs_db": {"hosts": {"server": {"ansible_host": "10.1.1.10"}}}, "machines": {"hosts": hosts}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(groups), encoding="utf8")
 
 

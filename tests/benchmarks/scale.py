@@ -24,17 +24,17 @@ from lab import ROOT, children_cpu, run_all
 
 SHARED = """
     gmt_release: v4.1
-    gmt_repo: git://192.0.2.2/gmt.git
+    gmt_repo: git://10.1.1.2/gmt.git
     gmt_submodules: []
-    gmt_db_host: 192.0.2.1
+    gmt_db_host: 10.1.1.1
     gmt_db_password: for-the-benchmark-only
-    jobs_db_networks: [192.0.2.0/24]
+    jobs_db_networks: [10.0.0.0/8]
 """
 
 
 def write_inventory(file: Path, machines: int) -> None:
     """Write an inventory with a server and machines."""
-    lines = ["all:", "  vars:", SHARED.strip("\n"), "jobs_db:", "  hosts:", "    server: {ansible_host: 192.0.2.1}"]
+    lines = ["all:", "  vars:", SHARED.strip("\n"), "jobs_db:", "  hosts:", "    server: {ansible_host: 10.1.1.1}"]
     lines += ["machines:", "  hosts:"]
     lines += [
         f"    machine{number}: {{ansible_host: 10.{number >> 16}.{number >> 8 & 255}.{number & 255},"
@@ -50,7 +50,7 @@ def load(playbook: str) -> Any:
 
 def write_playbook(file: Path, machines: int) -> None:
     """Write a play that checks all hosts and one that compares what the machines would be built from."""
-    preflight = load("preflight.yml")
+    preflight = [play for play in load("preflight.yml") if "hosts" in play]
     for task in preflight[0]["tasks"]:
         if "greenlab.cluster.preflight" in task:
             groups = task["greenlab.cluster.preflight"]["groups"]

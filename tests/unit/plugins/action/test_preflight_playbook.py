@@ -187,7 +187,7 @@ def test_limit_still_finds_the_fault_of_another_machine(site: Site) -> None:
 
 def test_limit_finds_of_another_machine_what_concerns_the_cluster_and_no_more(site: Site) -> None:
     site.task["groups"] = {**GROUPS, "machines": {**GROUPS["machines"], "read_by": ["wake_host"]}}
-    fault = "machine2: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows."
+    fault = "machine2: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows. Did you mean cron?"
     site.machines["machine2"]["gmt_mode"] = "con"
     site.run("--limit", "machine2").assert_refused(fault)
     assert "PLAY [Contact every host]" in site.run("--limit", "machine1").output
@@ -218,7 +218,7 @@ def test_all_faults_are_printed_together_and_once(site: Site, run_once: bool) ->
         "Write it on one line.",
         "machine1, machine2: gmt_machine_id = 1 is used by 2 hosts. Give each host its own.",
         "machine1, machine2 and 3 more: gmt_mashine_id is no option of role gmt. Did you mean gmt_machine_id?",
-        "machine1: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows.",
+        "machine1: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows. Did you mean cron?",
         "machine2: gmt_client_enabled and gmt_cron_enabled exclude each other. Keep one and set the rest to false.",
         "machine2, machine3: wake_target_mac = '52-54-00-00-00-03' is used by 2 hosts. Give each host its own.",
         "machine3: gmt_machine_id is empty. Give it a value.",
@@ -331,7 +331,9 @@ def test_a_missing_group_is_named(site: Site) -> None:
 
 def test_extra_vars_are_seen(site: Site) -> None:
     run = site.run("-e", "gmt_mode=con")
-    run.assert_refused("machine1, machine2: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows.")
+    run.assert_refused(
+        "machine1, machine2: gmt_mode = 'con' is not one of 'client', 'cron', which role gmt knows. Did you mean cron?"
+    )
 
 
 def test_look_alikes_as_warnings_let_the_run_go_on(site: Site) -> None:
