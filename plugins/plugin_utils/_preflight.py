@@ -425,7 +425,7 @@ def _range_in_words(rule: Rule) -> str:
     return f" of at most {rule.maximum}" if rule.maximum is not None else ""
 
 
-def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  # noqa: PLR0911 one return an error
+def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  # noqa: PLR0911, PLR0912 one return an error
     """Return what is wrong with a value and what to write, or an empty string."""
     if rule.not_empty and is_empty(value):
         return "is empty. Give it a value."
@@ -441,13 +441,7 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  
             return f"is out of range. Give a whole number{_range_in_words(rule)}. {rule.remedy}".strip()
     if rule.kind == "str" and not isinstance(value, str):
         return "is not text. Put quotes around it."
-    if rule.kind == "bool" and not _means_bool(value):
-        return "is not true or false."
-    if rule.kind == "list" and not isinstance(value, (list, tuple)):
-        return f"is not a list. Write [{value}]."
-    if rule.kind == "release" and (wrong := _check_release(value)):
-        return wrong
-    if rule.kind == "hba" and (wrong := _check_hba(value)):
+    if rule.kind in _CHECKS and (wrong := _CHECKS[rule.kind](value)):
         return wrong
     if rule.no_example and (wrong := _check_example(value)):
         return wrong
@@ -467,12 +461,16 @@ def check_rule(value: t.Any, rule: Rule, digits_are_int: bool = False) -> str:  
     return ""
 
 
-def _means_bool(value: t.Any) -> bool:
+def _check_bool(value: t.Any) -> str:
     try:
         boolean(str(value) if isinstance(value, str) else value)
     except TypeError:
-        return False
-    return True
+        return "is not true or false. Write one of them."
+    return ""
+
+
+def _check_list(value: t.Any) -> str:
+    return "" if isinstance(value, (list, tuple)) else f"is not a list. Write [{value}]."
 
 
 def _check_release(value: t.Any) -> str:
@@ -522,6 +520,7 @@ def _check_hba(value: t.Any) -> str:
     return ""
 
 
+_CHECKS = {"bool": _check_bool, "hba": _check_hba, "list": _check_list, "release": _check_release}
 _EXAMPLES = [ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
 
 
@@ -633,11 +632,6 @@ def _what_to_write(name: str, path: str, value: t.Any, kind: str) -> str:
     if path:
         return f"Write {yaml} without quotes."
     return _IN_YAML.format(name=name, yaml=yaml, json=json.dumps(guess, ensure_ascii=False))
-
-
-def _is_yaml_no(spec: Mapping[str, t.Any], value: t.Any) -> bool:
-    """Say whether a value is the choice V(no) as YAML reads it without quotes; roles understand it."""
-    return value is False and "no" in (spec.get("choices") or [])
 
 
 _Read = Callable[[str], "Value | None"]
@@ -768,8 +762,8 @@ class Preflight:
                 and not any(address in network for network in networks)
             ]
             if left_out:
-                first = self._addresses[min(left_out, key=natural)][1]
-                text = f"leaves out {shorten(left_out)}, of which the first is at {first}. {rule.remedy}"
+                first = min(left_out, key=natural)
+                text = f"leaves out {shorten(left_out)} ({first}: {self._addresses[first][1]}). {rule.remedy}"
                 self.problems.add(host, name, text, origin)
 
     def finish(self) -> None:
@@ -801,9 +795,8 @@ class Preflight:
             value = read(name)
             if value is None:
                 self._add(host, name, "is not set. Add it to the variables of the host or of its group.")
-            elif not (value.problem or value.from_facts):
-                if is_empty(value.value):
-                    self._add(host, name, "is empty. Give it a value.")
+            elif not (value.problem or value.from_facts) and is_empty(value.value):
+                self._add(host, name, "is empty. Give it a value.")
 
     def _check_exclusive(self, host: str, group: Group, read: _Read) -> None:
         for names in group.exclusive:
@@ -890,14 +883,16 @@ class Preflight:
             self._judged[key] = self._validate(role, option, role.options[option], name, value)
         return self._judged[key]
 
-    def _validate(self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value) -> str:
+    def _validate(  # noqa: PLR0911 one return an error
+        self, role: Role, option: str, spec: Mapping[str, t.Any], name: str, value: Value
+    ) -> str:
         validator = self._validators.get((role.name, option))
         if validator is None:
             # "required" is checked elsewhere, a default would hide an empty value.
             only_value = {k: v for k, v in spec.items() if k not in ("required", "default", "aliases")}
             validator = self._validators[role.name, option] = ArgumentSpecValidator({option: only_value})
         wrong = self._wrong_type(role, spec, name, value)
-        if wrong or _is_yaml_no(spec, value.value):
+        if wrong:
             return wrong
         result = validator.validate({option: value.value})
         if not result.error_messages:

@@ -65,7 +65,7 @@ def _words(raw: t.Any, kind: re.Pattern[str] = _WORD) -> set[str]:
 
 
 def _origin_of(raw: t.Any) -> str:
-    """Return the place of a value that a file has; ansible-core before 2.19 knows none, and none has true, false, null."""
+    """Return file and line of a value; true, false and null have none, nor has any with ansible-core before 2.19."""
     tag = Origin.get_tag(raw) if Origin else None
     return f"{_sources.shorten(tag.path)}, line {tag.line_num}" if tag and tag.path and tag.line_num else ""
 

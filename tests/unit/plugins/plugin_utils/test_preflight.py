@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from collections.abc import Mapping
 from pathlib import Path
@@ -739,3 +740,177 @@ def test_a_group_that_nobody_reads_has_an_empty_list() -> None:
     groups = _preflight.parse_groups({"machines": {"read_by": []}}, {})
     members = {"all": ["m1", "m2"], "machines": ["m1", "m2"]}
     assert _preflight.concerned(groups, members, ["m1"]) == {"m1"}
+
+
+# --- our own playbooks and roles ---
+
+OURS = _preflight.load_roles(ROOT / "roles")
+NOT_TEXT = ("int", "float", "list", "dict", "bool")
+
+
+def parts_of(spec: Mapping[str, t.Any], wrap: t.Callable[[t.Any], t.Any]) -> t.Iterator[tuple[str, t.Any]]:
+    """Go through the parts of an option that are no text: the type, and the option's value with text for the part."""
+    if spec.get("type") in NOT_TEXT:
+        yield spec["type"], wrap("5")
+
+    def inside(value: t.Any) -> t.Any:
+        return wrap([value] if spec.get("type") == "list" else value)
+
+    if spec.get("elements") in NOT_TEXT:
+        yield spec["elements"], inside("5")
+    for name, suboption in (spec.get("options") or {}).items():
+        yield from parts_of(suboption, lambda value, name=name: inside({name: value}))
+
+
+@pytest.mark.parametrize(
+    ("role", "option", "kind", "value"),
+    [
+        pytest.param(role.name, name, kind, value, id=f"{role.name}: {name} = {value} for {kind}")
+        for role in OURS.values()
+        for name, spec in role.options.items()
+        for kind, value in parts_of(spec, lambda value: value)
+    ],
+)
+def test_text_for_anything_else_is_refused_in_each_option_of_each_role(
+    role: str, option: str, kind: str, value: t.Any
+) -> None:
+    lines = lines_of({"g": {"roles": [role], "provided": list(OURS[role].names)}}, {"m1": {option: value}}, OURS)
+    (line,) = lines
+    assert line.startswith(f"m1: {option} "), line
+    words = {"int": "a whole number", "float": "a number", "list": "a list", "dict": "a dictionary"}
+    assert kind == "bool" or f"not {words[kind]}." in line or f"needs {words[kind]}." in line, line
+    if kind in ("int", "list"):
+        assert "Write " in line and "quotes" in line or "(hidden)" in line, line
+
+
+@pytest.mark.parametrize("role", OURS)
+def test_the_defaults_of_each_role_pass(role: str) -> None:
+    given = {name: spec["default"] for name, spec in OURS[role].options.items() if "default" in spec}
+    plain = {name: value for name, value in given.items() if not (isinstance(value, str) and "{{" in value)}
+    assert lines_of({"g": {"roles": [role], "provided": list(OURS[role].names)}}, {"m1": plain}, OURS) == []
+
+
+def test_no_without_quotes_passes_where_it_is_a_choice() -> None:
+    groups = {"g": {"roles": ["gmt"], "provided": list(OURS["gmt"].names)}}
+    assert lines_of(groups, {"m1": {"gmt_shutdown_on_job_no": yaml.safe_load("no")}}, OURS) == []
+    (line,) = lines_of(groups, {"m1": {"gmt_shutdown_on_job_no": yaml.safe_load("yes")}}, OURS)
+    assert "is not one of 'no', 'suspend', 'poweroff'" in line
+
+
+def read_by_the_playbooks() -> set[str]:
+    """Return the variables that playbooks read and neither they nor a role sets: what an operator may write."""
+    files = [file for file in (ROOT / "playbooks").rglob("*.yml") if file.name != "preflight.yml"]
+    text = "\n".join(line for file in files for line in re.sub(r"#.*", "", file.read_text()).splitlines())
+    read = set(re.findall(r"(?<![\w.])([a-z]+_[a-z_]+) (?:\| default\(|is (?:not )?defined)", text))
+    own = set(re.findall(r"^\s*(?:- )?([a-z]+_[a-z_]+):", text, re.MULTILINE))
+    own |= set(re.findall(r"(?:register|loop_var): ([a-z_]+)", text))
+    return read - own - {name for role in OURS.values() for name in role.names}
+
+
+# Of Ansible, of roles, and of playbooks that import others.
+NOT_OPERATORS = {
+    "ansible_limit",
+    "ansible_failed_result",
+    "preflight_hosts",
+    "status_hosts",
+    "inventory_groups",
+    "docker_host",
+    "verify_result",
+}
+
+
+def test_each_variable_that_a_playbook_reads_is_known_with_its_type() -> None:
+    known = {name for group in our_groups().values() for name in group.get("values", {})}
+    missing = read_by_the_playbooks() - known - NOT_OPERATORS
+    assert not missing
+    assert {"machine_parts", "site_serial", "site_force", "site_wait"} <= read_by_the_playbooks()
+
+
+MACHINE = {
+    "ansible_host": "10.1.1.2",
+    "gmt_release": "v4.1",
+    "gmt_repo": "https://example.com/gmt.git",
+    "gmt_db_host": "10.1.1.1",
+    "gmt_db_password": "s3cret",
+    "gmt_machine_id": 1,
+    "gmt_machine_description": "One",
+}
+
+
+def our_lines(**variables: t.Any) -> list[str]:
+    """Check a cluster of a server and a machine, which have what an operator writes for all."""
+    given = {**MACHINE, "jobs_db_networks": ["10.1.1.0/24"], **variables}
+    hosts = {"server": {**given, "ansible_host": "10.1.1.1"}, "m1": given}
+    return lines_of(our_groups(), hosts, OURS, {"jobs_db": ["server"], "machines": ["m1"]})
+
+
+def test_a_good_cluster_passes() -> None:
+    assert our_lines() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("machine_parts", ["quietos"], "has 'quietos', which is not one of"),
+        ("machine_parts", ["docker", "dockr"], "Did you mean docker?"),
+        ("machine_parts", "quiet_os", "is not a list. Write [quiet_os]."),
+        ("machine_part", ["docker"], "Did you mean machine_parts?"),
+        ("site_seriel", 1, "Did you mean site_serial?"),
+        ("site_serial", "lots", "Give a number of machines, or a percentage such as 25%."),
+        ("site_serial", 0, "Give a number of machines"),
+        ("site_max_fail_percentage", 101, "Give a number from 0 to 100."),
+        ("site_wait", "soon", "Give seconds, or a time such as 90s"),
+        ("site_force", "maybe", "is not true or false."),
+        ("gmt_release", "v0.10", "is older than v0.16"),
+        ("gmt_release", "v9.9", "is newer than all that is known here"),
+        ("gmt_release", 4.1, "is no tag of GMT. Write v4.1."),
+        ("gmt_release", "4.1", "is no tag of GMT. Write v4.1."),
+        ("jobs_db_networks", ["lab"], "has 'lab', which is no network."),
+        ("jobs_db_networks", ["10.1.1.7/24"], "has host bits set"),
+        ("jobs_db_networks", [], "is empty."),
+        ("jobs_db_networks", ["10.2.0.0/16"], "leaves out m1 (m1: 10.1.1.2)."),
+        ("jobs_db_networks", ["192.0.2.0/24"], "for examples only (RFC 5737)"),
+        ("gmt_db_host", "", "is empty. Give it a value."),
+        ("gmt_db_host", "192.0.2.10", "for examples only (RFC 5737)"),
+        ("gmt_packages_extra", "python3.11", "is text, not a list. Write [python3.11] without quotes"),
+        ("gmt_client_sleep_time", "5", """-e '{"gmt_client_sleep_time": 5}'"""),
+    ],
+)
+def test_what_passed_silently_is_named(name: str, value: t.Any, says: str) -> None:
+    lines = our_lines(**{name: value})
+    assert len(lines) == 1, lines
+    assert f": {name} " in lines[0] and says in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("machine_parts", []),
+        ("site_serial", "100%"),
+        ("site_serial", "1"),
+        ("site_wait", "1h30m"),
+        ("site_wait", 30),
+        ("site_full", "true"),
+        ("site_full", True),
+        ("gmt_release", "main"),
+        ("gmt_release", "v4.3"),
+        ("gmt_release", "v0.16"),
+        ("jobs_db_networks", ["fd00::/64", "10.1.1.2/32"]),
+        ("my_site_name", "Berlin"),
+        ("site_name", "Berlin"),
+    ],
+)
+def test_what_is_right_passes(name: str, value: t.Any) -> None:
+    assert our_lines(**{name: value}) == []
+
+
+def test_no_machines_a_misspelt_group_and_a_machine_that_wakes_itself() -> None:
+    server = {**MACHINE, "ansible_host": "10.1.1.1", "jobs_db_networks": ["10.1.1.0/24"]}
+    hosts = {"server": server, "m1": MACHINE}
+    assert lines_of(our_groups(), hosts, OURS, {"jobs_db": ["server"], "machine": ["m1"]}) == [
+        "group machine has m1, and no playbook reads it. Did you mean machines?",
+        "group machines is missing. Add a group machines with at least 1 host to the inventory.",
+    ]
+    members = {"jobs_db": ["server"], "machines": ["m1"], "wake_host": ["m1"], "machines_of_room_1": ["m1"]}
+    (line,) = lines_of(our_groups(), hosts, OURS, members)
+    assert line.startswith("group wake_host and group machines both have m1. A machine that sleeps cannot wake itself")
