@@ -20,7 +20,9 @@ description:
   - Runs once, on the controller, and contacts no host.
   - Knows no group and no variable by itself. The playbook says in O(groups) what is wanted of which group.
   - Beside that, a variable that begins with the name of a role and is no option of any role is taken for a spelling
-    mistake, see O(unknown).
+    mistake, see O(unknown). So is any other whose name is nearly that of a known one, except those of Ansible.
+  - A group with nearly the name of one in O(groups), and with hosts that are in none of these, is an error.
+  - With ansible-core 2.19 or newer a problem ends with file and line of the value, where a file has it.
   - Values are read as the inventory gives them to the host, group variables, host variables and C(--extra-vars)
     among them, and templated in the context of the host.
     Variables that a play sets are not seen.
@@ -39,7 +41,8 @@ options:
       - V(apart_from) (dictionary) names groups that may have no host of this one, each with the reason.
       - V(roles) (list of strings) names roles whose C(meta/argument_specs.yml), entry point C(main), the variables must
         fit. Type, choices, elements and suboptions of each option that is set are checked as Ansible does when it calls
-        the role. An option that is C(required) there must be set.
+        the role. Unlike there, text for a list, a number or a dictionary is an error, for a role would get the text.
+        An option that is C(required) there must be set and not be empty.
       - V(provided) (list of strings) names options that the playbook itself gives to the roles,
         so they may be missing although they are C(required).
       - V(read_by) (list of strings) names groups whose hosts read the variables of this group's hosts. Where none of
@@ -51,11 +54,21 @@ options:
       - V(impossible) (list of dictionaries) has V(values) that no host may have together, and V(why), the reason.
         A variable that is not set has the default of its role; one that is a list has each of its elements.
       - V(values) (dictionary) has rules by name of the variable. A variable that is not set passes all of them.
-      - Keys of a rule are V(type), V(min), V(max), V(not_empty), V(single_line), V(matches), V(inside), V(one_of),
-        V(remedy) and V(unique).
+      - Keys of a rule are V(type), V(min), V(max), V(choices), V(covers), V(no_example), V(not_empty), V(single_line),
+        V(matches), V(inside), V(one_of), V(remedy) and V(unique).
       - With V(type=int) the value must be a whole number, a boolean or a number in quotes is an error.
         V(min) and V(max) bound it.
       - With V(type=str) the value must be text.
+      - With V(type=bool) the value must be true or false, or text that means it, for variables of the command line.
+      - With V(type=list) the value must be a list.
+      - With V(type=release) the value must be a tag of a release of GMT that has a cluster mode, or V(main).
+        One of a newer major version than this collection knows is an error.
+      - With V(type=hba) the value must be a list of IPv4 or IPv6 networks or addresses, as PostgreSQL lets in, and not
+        empty.
+      - With V(choices) (list of strings) the value, or each element of a list, must be one of them.
+      - With V(covers) (list of strings), names of groups, the networks of the value must have the C(ansible_host) of
+        each host of these groups in them, where that is an address. The host itself is left out.
+      - With V(no_example=true) the value must not be, or have in it, an address of RFC 5737, which are for examples.
       - With V(type=mac) the value must be the MAC address of a network card,
         see P(greenlab.cluster.mac_address#filter).
       - With V(type=address) the value must be an IPv4 address. V(inside) names a variable of the same host with the
@@ -65,7 +78,7 @@ options:
       - With V(not_empty=true) the value must not be V(none), empty or white space.
       - With V(single_line=true) it must not have a line break or another control character in it.
       - With V(matches), a regular expression of Python, the whole value must match it.
-      - V(remedy) is the end of errors about V(min), V(max), V(matches), V(inside) and V(one_of).
+      - V(remedy) is the end of errors about V(min), V(max), V(covers), V(matches), V(inside) and V(one_of).
       - With V(unique=true) no two hosts of the group may have the same value. Numbers are compared by value,
         MAC addresses in their normal form, other text without regard to case and to white space around it.
     type: dict
@@ -79,6 +92,7 @@ options:
     description:
       - What to do about a variable that begins with the name of a role and C(_) but is no option of any role, no
         variable that O(groups) names, and not in O(known). The role with the longest name that fits is named.
+        Also what to do about a variable with nearly the name of a known one.
       - V(error) reports it with the other problems, V(warn) prints a warning, V(ignore) does nothing.
       - Variables that begin with C(__) are always ignored.
     type: str

@@ -473,23 +473,18 @@ def _check_list(value: t.Any) -> str:
     return "" if isinstance(value, (list, tuple)) else f"is not a list. Write [{value}]."
 
 
-def _check_release(value: t.Any) -> str:
-    newest = _releases.RELEASES[-1][0]
+@functools.lru_cache  # a cluster has one or two
+def _check_release(value: str) -> str:
+    tag = f"Give a tag such as {_releases.NEWEST_KNOWN}, or main."
+    form = f"{tag} Leave it out where gmt_version names a branch or commit."
+    (oldest, _), *_others, (newest, _) = _releases.RELEASES
     try:
-        numbers = _releases.parse(str(value))
-        _releases.merged(str(value))
-    except _releases.UnknownRelease as error:
-        old = "too old" in str(error)
-        hint = (
-            f"is older than {_releases.RELEASES[0][0]}, the first with a cluster mode."
-            if old
-            else "is not of the right form."
-        )
-        return (
-            f"{hint} Give a tag such as {_releases.NEWEST_KNOWN}, or main. "
-            "Leave it out where gmt_version names a branch or commit."
-        )
-    if re.match("[0-9]", str(value)):
+        numbers = _releases.parse(value)
+    except _releases.UnknownRelease:
+        return f"is not of the right form. {form}"
+    if numbers < _releases.parse(oldest):
+        return f"is older than {oldest}, the first with a cluster mode. {form}"
+    if re.match("[0-9]", value):
         return f"is no tag of GMT. Write v{value}."
     if value != "main" and numbers[0] > _releases.parse(newest)[0]:
         return f"is newer than all that is known here, up to {newest}. Correct it, or update this collection."
@@ -520,7 +515,12 @@ def _check_hba(value: t.Any) -> str:
     return ""
 
 
-_CHECKS = {"bool": _check_bool, "hba": _check_hba, "list": _check_list, "release": _check_release}
+_CHECKS = {
+    "bool": _check_bool,
+    "hba": _check_hba,
+    "list": _check_list,
+    "release": lambda value: _check_release(str(value)),
+}
 _EXAMPLES = [ipaddress.ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import typing as t
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,14 @@ def test_a_good_inventory_passes_and_the_next_play_connects(site: Site) -> None:
     assert "PLAY [Contact every host]" in run.output
     assert all(f"203.0.113.{number}" in run.contacted for number in (1, 2, 200))
     assert run.status == 4, run.output  # our ssh reaches nobody
+
+
+@pytest.mark.skipif(version("ansible-core") < "2.19", reason="knows no lines")
+def test_file_and_line_of_a_value_are_printed(site: Site) -> None:
+    site.vars_text = "# first line\ngmt_mode: con\ngmt_mashine: [1]\n"
+    output = site.run().output
+    assert "Did you mean cron? (in group_vars/all.yml, line 2)\n" in output
+    assert "gmt_machine_id? (in group_vars/all.yml, line 3)\n" in output
 
 
 def test_limit_still_finds_the_fault_of_another_machine(site: Site) -> None:
