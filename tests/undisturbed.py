@@ -140,7 +140,7 @@ def disturb(count: int) -> None:
     for number in range(count):
         is_odd = number // 3 % 2
         if number % 3 == 0:
-            run("site", f"--extra-vars=gmt_client_sleep_time={6 - is_odd}", "--extra-vars=site_wait=10m")
+            run("site", f'--extra-vars={{"gmt_client_sleep_time": {6 - is_odd}}}', "--extra-vars=site_wait=10m")
         elif number % 3 == 1:
             run("hold", "--extra-vars=hold_reason=proof", "--extra-vars=hold_wait=10m")
             run("release")
@@ -152,7 +152,9 @@ def kill_operators(count: int, rng: random.Random) -> None:
     """Kill site.yml, with its connections, while it works; then release what it has left held."""
     sockets = str(CHECKOUT / f".lab/{LAB}/ssh")
     for number in range(count):
-        process = playbook("site", f"--extra-vars=gmt_client_sleep_time={7 + number % 2}", "--extra-vars=site_wait=10m")
+        process = playbook(
+            "site", f'--extra-vars={{"gmt_client_sleep_time": {7 + number % 2}}}', "--extra-vars=site_wait=10m"
+        )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=rng.uniform(5, 60))
         with contextlib.suppress(ProcessLookupError):
