@@ -36,6 +36,7 @@ class ActionModule(ActionBase):
 
         sources = [str(source) for source in task_vars["ansible_inventory_sources"]]
         errors = _sources.problems(self._loader, sources, were_read)
+        errors += _sources.unread_variables(sources, list(task_vars["groups"]))
         if not errors:
             limit = str(task_vars.get("ansible_limit") or "")
             idle = _sources.nothing_to_do(wanted, task_vars["groups"], limited, limit)

@@ -16,6 +16,7 @@ description:
   - Prints one line for each problem, with the file and, where it is known, the number of the line.
   - Files in YAML must also have the form of groups, C(hosts), C(children) and C(vars).
     Ansible skips what has not.
+  - A file in C(group_vars) beside the inventory, with nearly the name of a group, is an error.
   - Runs once, on the controller, and contacts no host. Meant for a play on C(localhost), which runs without any host.
 author:
   - greenlab.cluster contributors (@greenlab)

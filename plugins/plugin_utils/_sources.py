@@ -172,6 +172,27 @@ def _group(name: str, group: yaml.Node) -> Iterator[tuple[int, str]]:
                     yield _line(host), f"{what} A variable of a host is indented below the host."
 
 
+# --- variables -------------------------------------------------------------------------------------------------------
+
+
+def unread_variables(sources: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Return the files of group_vars that no group has the name of, but nearly one; one line each."""
+    found = []
+    for folder in dict.fromkeys(s if os.path.isdir(s) else os.path.dirname(s) for s in sources if "," not in s):
+        for path in sorted(Path(folder, "group_vars").glob("*")):
+            name = path.stem if path.suffix in _YAML else path.name
+            close = difflib.get_close_matches(name.lower(), groups, n=1, cutoff=0.85)
+            if name not in groups and close and _letters(name) != _letters(close[0]):
+                text = f"there is no group {name}, so Ansible does not read this. Did you mean {close[0]}?"
+                found.append(f"{shorten(str(path))}: {text}")
+    return found
+
+
+def _letters(name: str) -> str:
+    """Return a name without its numbers: rack2 may be another group than rack1."""
+    return "".join(c for c in name if not c.isdecimal())
+
+
 # --- who is there ----------------------------------------------------------------------------------------------------
 
 

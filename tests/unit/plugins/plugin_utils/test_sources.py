@@ -112,3 +112,16 @@ def test_an_inventory_without_hosts_to_work_on_is_explained() -> None:
     assert _sources.nothing_to_do(["machines"], members, lambda group: group == "machines", "m1") == ""
     text = _sources.nothing_to_do(["machines"], members, lambda _group: False, "pi")
     assert text == "--limit pi leaves no host of group machines, so there is nothing to do. Name a host of it."
+
+
+def test_a_misspelt_file_of_group_vars_is_named(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    for name in ("machine.yml", "all.yml", "Jobs_DB", "rack2.yml", "compile_head.yml"):
+        (tmp_path / "group_vars" / name).touch()
+    groups = ["all", "machines", "jobs_db", "rack1"]
+    assert _sources.unread_variables([str(tmp_path / "hosts.yml"), str(tmp_path), "m1,"], groups) == [
+        f"{tmp_path}/group_vars/Jobs_DB: there is no group Jobs_DB, so Ansible does not read this. "
+        "Did you mean jobs_db?",
+        f"{tmp_path}/group_vars/machine.yml: there is no group machine, so Ansible does not read this. "
+        "Did you mean machines?",
+    ]
