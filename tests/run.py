@@ -6,9 +6,9 @@
     tests/run.py ruff unit        some checks by name
     tests/run.py molecule --scenario cluster --scenario errors
 
-The last line is "N passed, M failed": each unit test, each test on nodes (a task named "Test: …" or "Story: …"), and
-each other check counts one. What was skipped does not count. Exit status 1 if anything failed. The checks' full
-output is in .lab/test/logs.
+The last line is "N passed, M failed": each unit test, each test on nodes (a task named "Test: …" or "Story: …"), each
+command of the documentation that is run, and each other check counts one. What was skipped does not count. Exit status
+1 if anything failed. The checks' full output is in .lab/test/logs.
 """
 
 from __future__ import annotations
@@ -91,6 +91,18 @@ def count_cores(status: int, log: str) -> Count:
     )
 
 
+def count_docs(status: int, log: str) -> Count:
+    """Count the commands of the documentation that did what their page says."""
+    lines = log.splitlines()
+    failed = sum(line.startswith("failed: ") for line in lines)
+    skipped = sum(line.startswith("skipped: ") for line in lines)
+    return Count(
+        sum(line.startswith("passed: ") for line in lines),
+        failed or int(status != 0),
+        f"{skipped} skipped" if skipped else "",
+    )
+
+
 def count_stories(status: int, log: str) -> Count:
     """Count the stories in molecule's log that began and were told to the end, on every node that was in them."""
     told = 0
@@ -135,6 +147,7 @@ class Step:
     shows: tuple[str, ...] = ()  # begins of lines to print as they come
     lab: str = LAB  # whose nodes it uses
     core: str = ""  # another ansible-core than that of .venv
+    row: int = 0  # on nodes: steps of a row follow each other, rows go side by side
 
     def run(self) -> None:
         """Run it, print a section, and keep the count."""
@@ -180,6 +193,7 @@ class Step:
 
 
 RESULTS: dict[str, Count] = {}
+DOCS = Step("docs-commands", [sys.executable, "tests/docs_commands.py"], count_docs, lab=f"{LAB}-docs", row=len(ROWS))
 COVERAGE = Step("coverage", ["sh", "-c", "coverage combine --quiet && coverage report"], count_coverage)
 
 
@@ -217,7 +231,7 @@ def stories(row: int, leg: int, core: str, scenarios: list[str]) -> Step:
     """Return the step that tells the stories of a leg, on the nodes of its row."""
     command = ["molecule", "test", "--no-command-borders", *(f"--scenario-name={name}" for name in scenarios)]
     lab = LAB if row == 1 else f"{LAB}-{row}"
-    return Step(f"stories-{row}.{leg}", command, count_stories, shows=TEST_TASKS, lab=lab, core=core)
+    return Step(f"stories-{row}.{leg}", command, count_stories, shows=TEST_TASKS, lab=lab, core=core, row=row)
 
 
 def tell(row: list[Step]) -> None:
@@ -261,6 +275,7 @@ def steps(scenarios: list[str]) -> dict[str, list[Step]]:
                 for number, row in enumerate(rows(scenarios), start=1)
                 for leg, told in enumerate(row, start=1)
             ),
+            *([] if scenarios else [DOCS]),
         ],
     }
 
@@ -296,7 +311,7 @@ def main() -> None:
     if on_nodes:
         print("Telling the stories on nodes, which takes many minutes", flush=True)
         on_nodes[0].run()
-        told = [list(row) for _lab, row in itertools.groupby(on_nodes[1:], key=lambda step: step.lab)]
+        told = [list(row) for _lab, row in itertools.groupby(on_nodes[1:], key=lambda step: step.row)]
         with ThreadPoolExecutor(max_workers=max(len(told), 1)) as pool:
             list(pool.map(tell, told))
 

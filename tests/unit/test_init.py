@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow  # each test is a run of ansible-playbook or a fix
 COLLECTIONS = Path(next(iter(cluster.__path__))).parents[2]
 BIN = Path(sys.executable).parent
 INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
+PREFLIGHT = INVENTORIES.parent / "playbooks/preflight.yml"
 CHOICES = ["example", "single", "compile"]
 WRITTEN = {".gitignore", ".vault_password", "ansible.cfg", "inventory", "requirements.yml", "site.yml"}
 VAULT = "inventory/group_vars/all/vault.yml"
@@ -122,6 +123,21 @@ def test_the_inventory_parses_without_an_option(made: Path, choice: str):
 def test_a_playbook_runs_in_the_folder_without_an_option(made: Path):
     done = run(made / "example", "ansible-playbook", "--syntax-check", "greenlab.cluster.site", "site.yml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif("no_example" not in PREFLIGHT.read_text(encoding="utf8"), reason="preflight knows no examples yet")
+def test_preflight_names_what_is_to_fill_in(made: Path):
+    done = run(made / "example", "ansible-playbook", "greenlab.cluster.preflight")
+    assert done.returncode == 2
+    for host, address in {"server": "192.0.2.10", "machine1": "192.0.2.11", "machine2": "192.0.2.12"}.items():
+        assert re.search(rf"{host}.*ansible_host.*{re.escape(address)}", done.stdout), done.stdout
+    assert "gmt_db_password" not in done.stdout
+
+
+@pytest.mark.parametrize("choice", ["example", "single"])
+def test_a_machine_is_given_the_docker_in_which_it_measures(choice: str):
+    text = (INVENTORIES / choice / "group_vars/all/main.yml").read_text(encoding="utf8")
+    assert "docker" in yaml.safe_load(text)["machine_parts"]
 
 
 def test_a_broken_inventory_is_an_error(made: Path, tmp_path: Path):
