@@ -3,6 +3,9 @@
 
     tests/docs_commands.py              makes the lab GREENLAB_LAB (`docs`), runs everything, and removes the lab
     tests/docs_commands.py --keep       leaves lab and homes there, for a look
+    tests/docs_commands.py --kept FOLDER --page docs/wake.md      reads a page with what --keep has left
+
+All that the commands print is in .lab/<lab>/docs-<reader>.log.
 
 The first word of a fenced block says what the block is:
 
@@ -176,13 +179,14 @@ class Failed(Exception):
 
 
 class Reader:
-    """Somebody at a computer: a home, and a shell in which one command follows the other."""
+    """A user at a computer: a home, and a shell in which one command follows the other."""
 
     def __init__(self, name: str, home: Path, lab: Lab, repository: Path) -> None:
         self.name = name
         self.home = home
         self.lab = lab
-        home.mkdir()
+        home.mkdir(exist_ok=True)
+        self.log = (LAB_DIR / f"docs-{name}.log").open("w", encoding="utf8")
         kept = {key: os.environ[key] for key in ("PATH", "USER", "LANG", "TERM", "TMPDIR") if key in os.environ}
         self.shell = subprocess.Popen(
             ["bash", "--norc"],
@@ -218,6 +222,8 @@ class Reader:
             self.shell.stdin.flush()
             lines = []
             for line in self.shell.stdout:
+                self.log.write(line)
+                self.log.flush()
                 if line.startswith(mark):
                     return int(line.removeprefix(mark)), "".join(lines)
                 lines.append(line)
@@ -259,12 +265,15 @@ class Reader:
             raise Failed(f"{where}\n{output}\nExit status {status}, {wanted} was expected.")
         print(f"{word}: {where} ({time.monotonic() - started:.1f} s)", flush=True)
 
-    def read_all(self) -> None:
+    def read_all(self, only: str | None) -> None:
         """Go through the pages, and keep what went wrong."""
         self.why = ""
         try:
+            if only:
+                self.run(". ~/greenlab-venv/bin/activate")
             for page, folder, until in READERS[self.name]:
-                self.read(page, folder, until)
+                if only in (None, page):
+                    self.read(page, folder, until)
         except Failed as error:
             self.why = str(error)
         finally:
@@ -337,9 +346,9 @@ def of_lab(*command: str) -> str:
     return done.stdout
 
 
-def make_lab(folder: Path) -> Lab:
-    """Make new nodes, to which the readers have logged in once, so that the host keys are known."""
-    of_lab("ansible-playbook", *LAB_INVENTORIES, "tests/lab/fresh.yml")
+def make_lab(folder: Path, playbook: str) -> Lab:
+    """Make nodes, to which the readers have logged in once, so that the host keys are known."""
+    of_lab("ansible-playbook", *LAB_INVENTORIES, playbook)
     shown = of_lab("ansible", *LAB_INVENTORIES, "all", "-m", "ansible.builtin.debug", "-a", "var=lab_address")
     addresses = dict(re.findall(r"^(\w+) \| SUCCESS.*?lab_address\W+([\d.]+)", shown, re.MULTILINE | re.DOTALL))
     known = folder / "known_hosts"
@@ -352,6 +361,8 @@ def main() -> None:
     """Make the lab, let the readers read side by side, and remove it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the lab and the readers' homes")
+    parser.add_argument("--kept", metavar="FOLDER", type=Path, help="use what --keep left there")
+    parser.add_argument("--page", help="read this one alone, with --kept")
     parser.add_argument("--reader", action="append", choices=READERS, default=[], help="all if not given")
     parser.add_argument("--edit", nargs="+", metavar="FILE", help="be the readers' editor")
     args = parser.parse_args()
@@ -359,18 +370,20 @@ def main() -> None:
         edit(args.edit)
         return
     # In /tmp, for the path of a socket of ssh must be short.
-    folder = Path(tempfile.mkdtemp(prefix="greenlab-docs-", dir="/tmp"))
+    folder = args.kept or Path(tempfile.mkdtemp(prefix="greenlab-docs-", dir="/tmp"))
     try:
-        lab = make_lab(folder)
-        repository = snapshot(folder / "repository")
+        lab = make_lab(folder, "tests/lab/create.yml" if args.kept else "tests/lab/fresh.yml")
+        repository = folder / "repository" if args.kept else snapshot(folder / "repository")
         readers = [Reader(name, folder / name, lab, repository) for name in args.reader or READERS]
-        threads = [threading.Thread(target=reader.read_all) for reader in readers]
+        threads = [threading.Thread(target=reader.read_all, args=[args.page]) for reader in readers]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     finally:
-        if not args.keep:
+        if args.keep or args.kept:
+            print(f"The readers' homes are in {folder}.")
+        else:
             subprocess.run([CHECKOUT / "tests/clean.sh", LAB], check=True, stdout=subprocess.DEVNULL)
             shutil.rmtree(folder)
     for reader in readers:

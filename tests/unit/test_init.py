@@ -76,7 +76,7 @@ def test_the_inventory_is_the_collections_own_with_comments(made: Path, choice: 
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_nobody_else_can_read_the_password_and_git_does_not_know_it(made: Path, choice: str):
+def test_only_the_owner_reads_the_password_and_git_ignores_it(made: Path, choice: str):
     folder = made / choice
     assert (folder / ".vault_password").stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"[A-Za-z0-9]{32,}\n", (folder / ".vault_password").read_text())
