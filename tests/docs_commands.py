@@ -43,7 +43,7 @@ BIN = CHECKOUT / ".venv/bin"
 LAB = os.environ.get("GREENLAB_LAB") or "docs"
 LAB_DIR = CHECKOUT / ".lab" / LAB
 LAB_INVENTORIES = ["--inventory=inventories/lab", "--inventory=tests/lab/docs_nodes.yml"]
-TIMEOUT = 15 * 60  # seconds that one command may take
+TIMEOUT = 30 * 60  # seconds that one command may take; a busy computer is slow
 
 LANGUAGES = {"sh", "yaml", "ini", "jinja", "sql", "text"}
 

@@ -12,6 +12,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import docs_commands
+import run
 from docs_commands import Block
 
 BLOCKS = [block for page in docs_commands.pages() for block in docs_commands.blocks(page)]
@@ -71,3 +72,16 @@ def test_commands_are_split_as_a_shell_reads_them():
     found = list(Block("page.md", 1, ("sh",), text).commands())
     assert [command for _line, command in found] == ["cd a && \\\n  b   # c", "d 'e\nf'"]
     assert found[0][0] == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "log", "passed", "failed"),
+    [
+        (0, "skipped: a\nrepeated: b\npassed: c\npassed: d\n", 2, 0),
+        (1, "passed: c\nfailed: cluster: d\npassed of another\n", 1, 1),
+        (1, "", 0, 1),
+    ],
+)
+def test_commands_are_counted(status: int, log: str, passed: int, failed: int):
+    count = run.count_docs(status, log)
+    assert (count.passed, count.failed) == (passed, failed)
