@@ -8,7 +8,7 @@ RUN = .venv/bin/python tests/run.py
 DEMO = $(IN_VENV) GREENLAB_LAB=$${GREENLAB_LAB:-demo} ansible-playbook
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo clean docs check sanity tarball-test power-cuts molecule test bench
+.PHONY: help tools demo clean docs check sanity tarball-test power-cuts molecule vm test bench
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -44,6 +44,9 @@ power-cuts: tools ## cut a machine of the demo off in the middle of 20 jobs; non
 
 molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
 	@$(RUN) molecule $(addprefix --scenario=,$(SCENARIO))
+
+vm: tools ## the tests on an emulated computer, which has a kernel, a sleep and a docker of its own
+	@$(RUN) molecule --scenario=vm
 
 test: tools ## every check and every test
 	@$(RUN) test

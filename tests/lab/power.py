@@ -7,8 +7,9 @@
 A container ends when its init ends: exit status 129 says "reboot", 130 "power off" (reboot(2) in a
 pid namespace kills init with SIGHUP or SIGINT). podman restarts neither, a real computer the first.
 
-A node that is off is woken as a real one is: by a broadcast frame on the lab's bridge with a magic packet for its own
-address (label greenlab.mac). The bytes are read from the wire; anything less than right wakes nobody.
+A node that is off, or an emulated one that is suspended, is woken as a real one is: by a broadcast frame on the lab's
+bridge with a magic packet for its own address (label greenlab.mac). The bytes are read from the wire; anything less
+than right wakes nobody.
 """
 
 from __future__ import annotations
@@ -37,11 +38,34 @@ def podman(*args: str) -> list[str]:
     return subprocess.run(["podman", *args], stdout=subprocess.PIPE, text=True, check=False).stdout.split()
 
 
+def switch(node: dict) -> list[str]:
+    """Return what podman does to a node, as it lists it, whose card got its magic packet: nothing to a woken one."""
+    name = node["Names"][0]
+    if node["State"] == "exited":
+        return ["start", name]
+    if node["State"] == "running" and node["Labels"].get("greenlab.kind") == "vm":
+        return [
+            "exec",
+            name,
+            "/usr/local/lib/lab/vm.py",
+            "ask",
+            "system_wakeup",
+        ]  # refused by one that is not suspended
+    return []
+
+
 def start(names: list[str]) -> None:
     """Switch nodes on and log it."""
     if names:
         print(time.strftime("%H:%M:%S"), "start", *names, flush=True)
         podman("start", *names)
+
+
+def nodes(label: str, mac: str) -> list[dict]:
+    """Return the lab's nodes with this address, as podman knows them."""
+    which = ["--all", f"--filter=label={label}", f"--filter=label=greenlab.mac={mac}"]
+    listed = subprocess.run(["podman", "ps", "--format=json", *which], stdout=subprocess.PIPE, check=False)
+    return json.loads(listed.stdout or "[]") or []
 
 
 def watch(label: str, pid_file: Path) -> None:
@@ -93,8 +117,9 @@ def listen(network: str, label: str) -> None:
             data = payload(wire.recv(2048))
             if mac := woken_by(data):
                 print(time.strftime("%H:%M:%S"), f"magic packet of {len(data)} bytes for {mac}", flush=True)
-                is_off = ["--filter=status=exited", f"--filter=label={label}", f"--filter=label=greenlab.mac={mac}"]
-                start(podman("ps", "--all", "--format={{.Names}}", *is_off))
+                for node in nodes(label, mac):
+                    if words := switch(node):
+                        print(time.strftime("%H:%M:%S"), *words, *podman(*words), flush=True)
 
 
 def listen_for_ever(network: str, label: str) -> None:
