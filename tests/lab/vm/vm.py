@@ -122,6 +122,8 @@ def wire(node: dict) -> None:
             f"link add {bridge} type bridge",
             f"addr flush dev {card['card']}",
             f"link set {card['card']} master {bridge}",
+            # podman's bridge sends broadcasts back to where they came from: the computer must not seem to be out there.
+            f"link set {card['card']} type bridge_slave learning off",
             f"tuntap add dev tap{number} mode tap",
             f"link set tap{number} master {bridge} up",
             f"link set {bridge} up",
