@@ -17,6 +17,8 @@ help: ## list the targets
 tools: ## install what the other targets need (PYTHON=… names the interpreter)
 	@tests/tools.sh
 
+# One Debian for all nodes, so that one image serves: the server's, whose PostgreSQL is new enough for GMT's current releases.
+demo: export GREENLAB_SUITE ?= trixie
 demo: ## build a cluster on four nodes of this computer and show its status
 	@tests/tools.sh demo
 	@$(DEMO) -i inventories/lab tests/lab/create.yml
