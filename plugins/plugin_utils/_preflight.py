@@ -634,6 +634,13 @@ def _what_to_write(name: str, path: str, value: t.Any, kind: str) -> str:
     return _IN_YAML.format(name=name, yaml=yaml, json=json.dumps(guess, ensure_ascii=False))
 
 
+def nearly(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is meant; a longer name made from a known one, such as vault_NAME, means itself."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    is_longer = close and (name.endswith(f"_{close[0]}") or name.startswith(f"{close[0]}_"))
+    return close[0] if close and not is_longer else ""
+
+
 _Read = Callable[[str], "Value | None"]
 
 
@@ -700,9 +707,9 @@ class Preflight:
         seen = {host for name in known for host in members.get(name, [])}
         for name, hosts in members.items():
             if name not in known and name not in ("all", "ungrouped") and not seen.issuperset(hosts):
-                close = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.85)
+                close = nearly(name.lower(), sorted(known))
                 if close:
-                    text = f"has {shorten(hosts)}, and no playbook reads it. Did you mean {close[0]}?"
+                    text = f"has {shorten(hosts)}, and no playbook reads it. Did you mean {close}?"
                     self.problems.add_group(name, text)
 
     def _check_apart(self, group: Group, members: Mapping[str, Sequence[str]]) -> None:
@@ -947,5 +954,5 @@ class Preflight:
                 close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.75)
                 hint = f"Did you mean {close[0]}?" if close else "Remove it, or see the role's documentation."
                 return f"is no option of role {role.name}. {hint}"
-        close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.85)
-        return f"is nothing that the playbooks read. Did you mean {close[0]}?" if close else ""
+        close = nearly(name, self._known)
+        return f"is nothing that the playbooks read. Did you mean {close}?" if close else ""

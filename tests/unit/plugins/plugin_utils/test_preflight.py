@@ -898,6 +898,8 @@ def test_what_passed_silently_is_named(name: str, value: t.Any, says: str) -> No
         ("jobs_db_networks", ["fd00::/64", "10.1.1.2/32"]),
         ("my_site_name", "Berlin"),
         ("site_name", "Berlin"),
+        ("vault_jobs_db_server_password", "s3cret"),
+        ("status_page_of_lab", "x"),
     ],
 )
 def test_what_is_right_passes(name: str, value: t.Any) -> None:
