@@ -636,7 +636,7 @@ def _what_to_write(name: str, path: str, value: t.Any, kind: str) -> str:
 
 def nearly(name: str, known: Iterable[str]) -> str:
     """Return the known name that is meant; a longer name made from a known one, such as vault_NAME, means itself."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.85)
     is_longer = close and (name.endswith(f"_{close[0]}") or name.startswith(f"{close[0]}_"))
     return close[0] if close and not is_longer else ""
 
@@ -954,5 +954,5 @@ class Preflight:
                 close = difflib.get_close_matches(name, self._known, n=1, cutoff=0.75)
                 hint = f"Did you mean {close[0]}?" if close else "Remove it, or see the role's documentation."
                 return f"is no option of role {role.name}. {hint}"
-        close = nearly(name, self._known)
-        return f"is nothing that the playbooks read. Did you mean {close}?" if close else ""
+        meant = nearly(name, self._known)
+        return f"is nothing that the playbooks read. Did you mean {meant}?" if meant else ""
