@@ -19,3 +19,10 @@ def test_a_client_that_is_suspended_sleeps_briefly(shutdown: str, seconds: int) 
     environment = NativeEnvironment()
     environment.filters["ternary"] = ternary
     assert environment.from_string(template).render(gmt_shutdown_on_job_no=shutdown) == seconds
+
+
+@pytest.mark.parametrize(("written", "means"), [("no", "no"), ("'no'", "no"), ("suspend", "suspend")])
+def test_no_may_be_written_without_quotes(written: str, means: str) -> None:
+    template = yaml.safe_load(VARS.read_text(encoding="utf8"))["__gmt_shutdown"]
+    given = yaml.safe_load(written)
+    assert NativeEnvironment().from_string(template).render(gmt_shutdown_on_job_no=given) == means
