@@ -477,7 +477,7 @@ def _check_list(value: t.Any) -> str:
 def _check_release(value: str) -> str:
     tag = f"Give a tag such as {_releases.NEWEST_KNOWN}, or main."
     form = f"{tag} Leave it out where gmt_version names a branch or commit."
-    (oldest, _), *_others, (newest, _) = _releases.RELEASES
+    oldest, newest = _releases.RELEASES[0][0], _releases.RELEASES[-1][0]
     try:
         numbers = _releases.parse(value)
     except _releases.UnknownRelease:
