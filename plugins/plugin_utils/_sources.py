@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import typing as t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -83,7 +84,9 @@ def _read(loader: t.Any, path: str) -> str:
 
 def _as_ansible_says(loader: t.Any, path: str) -> Iterator[tuple[int, str]]:
     """Have the plugin that is meant for a file read it again, and return its complaint."""
-    wanted = "script" if os.access(path, os.X_OK) else "yaml" if Path(path).suffix in _YAML[:-1] else "ini"
+    is_yaml = Path(path).suffix in _YAML[:-1]
+    by_form = "ini" if not is_yaml else "auto" if re.search("^plugin:", _read(loader, path), re.MULTILINE) else "yaml"
+    wanted = "script" if os.access(path, os.X_OK) else by_form
     for plugin in InventoryManager(loader, [path], parse=False)._fetch_inventory_plugins():
         if getattr(plugin, "_load_name", "") == wanted and plugin.verify_file(path):
             try:

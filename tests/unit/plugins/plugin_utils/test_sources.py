@@ -95,6 +95,14 @@ def test_a_path_that_is_not_there_and_a_folder_without_an_inventory(tmp_path: Pa
     ]
 
 
+def test_what_an_inventory_plugin_says_is_passed_on(tmp_path: Path) -> None:
+    settings = tmp_path / "gmt.yml"
+    settings.write_text("plugin: greenlab.cluster.no_such_plugin\n", encoding="utf8")
+    (line,) = _sources.problems(DataLoader(), [str(settings)], [])
+    assert line.startswith(f"{settings}: ")
+    assert "greenlab.cluster.no_such_plugin" in line
+
+
 def test_a_script_that_fails_is_named(tmp_path: Path) -> None:
     script = tmp_path / "hosts.py"
     script.write_text("#!/bin/sh\necho no database >&2\nexit 1\n", encoding="utf8")
