@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -91,3 +94,55 @@ def test_releases_of_the_list_are_releases():
 ])  # fmt: skip
 def test_a_login_may_do_no_more(db, login, table, verb, column):
     assert not allowed(db, login, verb, table, [column] if column else [])
+
+
+# with the real tool ---------------------------------------------------------------------------------------------------
+
+REAL_GMT = Path(os.environ.get("GMT_REPO", "/nowhere"))  # a local copy of GMT's repository
+TAGS = [since for since, _changes in _releases.RELEASES if since != "v4.2"]
+# Which files run with which login. The first that matches counts; None: tools for the hand of the database's owner.
+PROGRAMS = [
+    (r"(^|/)tests?/|tools/(prune_db|rebuild|update_commit|import_)", None),
+    (r"carbondb|cron/backfill", "manager"),
+    (r"^api/|watchlist|timeline_project|email|^lib/utils\.py|cron/check_|^lib/diff\.py", "server"),
+    (r"powermetrics", None),  # macOS
+    (r"", "client"),
+]
+# For the hand, or for tests: a run from the command line, and a new user.
+BY_HAND = {"client: INSERT projects (runner.py)", "client: INSERT users (lib/user.py)"}
+STATEMENTS = {
+    "SELECT": r"(?:FROM|JOIN)\s+\"?(\w+)",
+    "INSERT": r"(?:INSERT\s+INTO\s+\"?|copy_from\([^)]*table\s*=\s*['\"])(\w+)",
+    "UPDATE": r"(?:^|[^N]\s)UPDATE\s+\"?(\w+)",
+    "DELETE": r"DELETE\s+FROM\s+\"?(\w+)",
+}
+
+
+def real(*args: str) -> str:
+    return subprocess.check_output(["git", *args], cwd=REAL_GMT, encoding="utf8", errors="replace")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_GMT.is_dir(), reason="GMT_REPO does not name a local copy of GMT's repository")
+@pytest.mark.parametrize("release", [*TAGS, "main"])
+def test_the_sql_of_a_real_release_needs_nothing_else(db, release):
+    tag = {"v1.4": "v1.4.0"}.get(release, release)
+    schema = "".join(real("show", f"{tag}:{name}") for name in _releases.merged(release)["schema_files"])
+    tables = set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?\"?(\w+)", schema))
+    missing = set()
+    for file in real("ls-tree", "-r", "--name-only", tag).splitlines():
+        login = next(login for pattern, login in PROGRAMS if re.search(pattern, file))
+        if not file.endswith(".py") or login is None:
+            continue
+        text = real("show", f"{tag}:{file}")
+        for verb, pattern in STATEMENTS.items():
+            for table in tables & set(re.findall(pattern, text, re.I | re.M)):
+                sql = "SELECT to_regclass(%s) IS NOT NULL AND (has_table_privilege(%s, %s, %s)"
+                values = [table, login, table, verb]
+                if verb != "DELETE":
+                    sql += " OR has_any_column_privilege(%s, %s, %s)"
+                    values += [login, table, verb]
+                exists = db.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone()[0]
+                if not exists or not db.execute(sql + ")", values).fetchone()[0]:
+                    missing.add(f"{login}: {verb} {table} ({file})")
+    assert sorted(missing - BY_HAND) == []
