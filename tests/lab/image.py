@@ -99,7 +99,7 @@ def pip_conf() -> str:
 def inputs(suite: str, mirror: str) -> dict[str, str]:
     """Return all that decides what the image holds, by file name in the image's build folder."""
     return {
-        "sources.list": "\n".join(debian_sources(suite, mirror)) + "\n",
+        f"{suite}.list": "\n".join(debian_sources(suite, mirror)) + "\n",
         "apt.conf": apt_options(),
         "pip.conf": pip_conf(),
         "host-ca.crt": CA_BUNDLE.read_text() if CA_BUNDLE.exists() else "",
@@ -114,42 +114,65 @@ def is_built(image: str, digest: str) -> bool:
     return result.returncode == 0 and (json.loads(result.stdout) or {}).get(HASH_LABEL) == digest
 
 
+def packages(text: str, suite: str) -> list[str]:
+    """Return the packages of a list that are for this suite."""
+    lines = [line.partition("#")[0].split() for line in text.splitlines()]
+    return [name for name, *suites in filter(None, lines) if not suites or suite in suites]
+
+
+def write(work: Path, files: dict[str, str]) -> None:
+    """Write the inputs into the build folder, as programs: the hooks are among them."""
+    for name, text in files.items():
+        (work / name).write_text(text)
+        (work / name).chmod(0o755)
+
+
+def bootstrap(work: Path, suite: str, wanted: list[str], archive: str, hooks: list[str]) -> None:
+    """Make a tar archive of a Debian root, in the build folder."""
+    command = [
+        *AS_ROOT,
+        "mmdebstrap",
+        "--quiet",
+        "--mode=root",
+        "--variant=minbase",
+        "--format=tar",
+        "--skip=cleanup/apt/lists",  # so that `apt install` in a node needs no update first
+        f"--include={','.join(wanted)}",
+        f"--aptopt={work / 'apt.conf'}",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        *(f'--{when}-hook="{work}/{hook}" "$1" "{work}"' for when, hook in (hook.split() for hook in hooks)),
+        suite,
+        str(work / archive),
+        str(work / f"{suite}.list"),
+    ]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def podman_import(archive: Path, image: str, labels: dict[str, str], *changes: str) -> None:
+    """Make an image of a tar archive."""
+    changes += tuple(f"LABEL={key}={value}" for key, value in labels.items())
+    options = [f"--change={change}" for change in changes]
+    subprocess.run([*AS_ROOT, "podman", "import", "--quiet", *options, archive, image], check=True, stdout=sys.stderr)
+
+
+def prune(label: str) -> None:
+    """Remove what the name belonged to before; images that a node still uses are spared."""
+    command = [*AS_ROOT, "podman", "image", "prune", "--force", f"--filter=label=greenlab.image={label}"]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
 def build(image: str, suite: str, files: dict[str, str], digest: str) -> None:
     """Bootstrap Debian into a tar archive and import it."""
-    lines = [line.partition("#")[0].split() for line in files["packages"].splitlines()]
-    packages = [name for name, *suites in filter(None, lines) if not suites or suite in suites]
     with tempfile.TemporaryDirectory(prefix="greenlab-image-") as folder:
         work = Path(folder)
-        for name, text in files.items():
-            (work / name).write_text(text)
-        (work / "customize").chmod(0o755)
-        bootstrap = [
-            *AS_ROOT,
-            "mmdebstrap",
-            "--quiet",
-            "--mode=root",
-            "--variant=minbase",
-            "--format=tar",
-            "--skip=cleanup/apt/lists",  # so that `apt install` in a node needs no update first
-            f"--include={','.join(packages)}",
-            f"--aptopt={work / 'apt.conf'}",
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/man/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*",
-            f'--customize-hook="{work}/customize" "$1" "{work}"',
-            suite,
-            str(work / "root.tar"),
-            str(work / "sources.list"),
-        ]
-        subprocess.run(bootstrap, check=True, stdout=sys.stderr)
+        write(work, files)
+        wanted = packages(files["packages"], suite)
+        bootstrap(work, suite, wanted, "root.tar", ["customize customize"])
         labels = {HASH_LABEL: digest, "greenlab.image": suite}
-        changes = [f"LABEL={key}={value}" for key, value in labels.items()]
-        changes += ['CMD=["/usr/local/sbin/lab-init"]', "STOPSIGNAL=SIGRTMIN+3"]
-        subprocess.run(
-            [*AS_ROOT, "podman", "import", "--quiet", *(f"--change={c}" for c in changes), work / "root.tar", image],
-            check=True,
-            stdout=sys.stderr,
-        )
+        init = 'CMD=["/usr/local/sbin/lab-init"]'
+        podman_import(work / "root.tar", image, labels, init, "STOPSIGNAL=SIGRTMIN+3")
 
 
 def main() -> None:
@@ -166,9 +189,7 @@ def main() -> None:
         print("unchanged")
         return
     build(args.image, args.suite, files, digest)
-    # What the name belonged to before; prune spares images that a node still uses.
-    prune = [*AS_ROOT, "podman", "image", "prune", "--force", f"--filter=label=greenlab.image={args.suite}"]
-    subprocess.run(prune, check=True, stdout=sys.stderr)
+    prune(args.suite)
     print("built")
 
 

@@ -17,7 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab/vm"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 
 import vm
+from image import SUITES, packages
 from power import switch
+
+from ansible_collections.greenlab.cluster.plugins.plugin_utils._releases import NEWEST_KNOWN, merged
+
+LAB = Path(__file__).resolve().parents[1] / "lab"
 
 NODE = {
     "name": "machine1",
@@ -120,3 +125,11 @@ def test_events_are_no_answer(tmp_path):
         assert vm.ask("query-status", path) == {"return": {"status": "running"}}
         thread.join()
     assert heard == ["qmp_capabilities", "query-status"]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_disk_has_what_the_tool_needs_installed(suite):
+    """Installing it takes minutes under emulation."""
+    traits = merged(NEWEST_KNOWN)
+    listed = packages((LAB / "image/packages").read_text() + (LAB / "vm/packages").read_text(), suite)
+    assert {*traits["packages"], *traits["provider_packages"]} <= {*listed}
