@@ -10,7 +10,7 @@ name: gmt_helper
 short_description: Mend a root helper for a sudo that crashes
 version_added: 0.1.0
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 description:
   - The helpers that the Green Metrics Tool runs as root empty their environment, and some then call C(sudo).
     The C(sudo) of Debian 13 (1.9.16p2-3+deb13u5) crashes where there is no variable at all.

@@ -19,7 +19,7 @@ description:
   - A file in C(group_vars) beside the inventory, with nearly the name of a group, is an error.
   - Runs once, on the controller, and contacts no host. Meant for a play on C(localhost), which runs without any host.
 author:
-  - greenlab.cluster contributors (@greenlab)
+  - greenlab.cluster contributors (!UNKNOWN)
 options:
   groups:
     description:
