@@ -75,7 +75,9 @@ REPLACED = {
 }
 
 # Commands that end with another status than 0, as their page says.
-STATUS: dict[tuple[str, str], int] = {}
+STATUS = {
+    ("docs/jobs_db.md", "ansible-playbook greenlab.cluster.restore  "): 2,  # without restore_confirm it stops
+}
 
 # What a page promises beside its commands: run on a host of the lab when the page has been read.
 QUERY = "SELECT state FROM jobs WHERE name = 'first'"
@@ -317,6 +319,11 @@ verify_fail_on: error
         else:
             text = re.sub(r"192\.0\.2\.(\d+)", rf"{lab.prefix}.\1", text)
             text = re.sub(r"(?m)^gmt_repo: .*", f"gmt_repo: git://{lab.prefix}.2/gmt.git", text)
+            # The nodes' network cards (lab_mac), so that docs/wake.md can wake a machine.
+            card = f"02:00:0a:d5:{int(lab.prefix.rpartition('.')[2]):02x}"
+            for name in ("machine1", "machine2"):
+                mac = f'"{card}:{int(lab.addresses[name].rpartition(".")[2]):02x}"'
+                text = re.sub(rf"(?m)^( +){name}:$", rf"\g<0>\n\1  wake_target_mac: {mac}", text)
             if file.name == "main.yml":
                 text += ours
             # A node stands in for the computer that the reader sits at.
