@@ -60,7 +60,6 @@ READERS = {
         ("docs/wake.md", "~/mycluster", None),
         ("docs/jobs_db.md", "~/mycluster", None),
         ("docs/quiet.md", "~/mycluster", None),
-        ("docs/upgrade_day.md", "~/mycluster", None),
     ],
     "single": [
         ("README.md", "~", "ansible-galaxy"),
@@ -109,6 +108,7 @@ NOT_RUN = {
     ("docs/pull.md", ""): "needs a git host and a machine that pulls; tried by hand, see the page",
     ("docs/status.md", ""): "contributors' commands; the unit tests run these",
     ("roles/mpi/README.md", ""): "the head computes in molecule/compile_cluster",
+    ("docs/upgrade_day.md", ""): "builds each machine again; molecule/hold upgrades and molecule/jobs_db migrates",
     ("docs/wake.md", "sudo -u postgres psql"): "the lab has no runs that were measured",
     ("docs/wake.md", "greenlab-wake simulate"): "the lab has no runs that were measured",
 }
@@ -314,22 +314,19 @@ verify_fail_on: error
 """
     for file in map(Path, files):
         text = file.read_text(encoding="utf8")
-        if "# Of the lab." in text:  # not for the first time: upgrade day
-            text = text.replace("gmt_release: v4.1", "gmt_release: main")
-        else:
-            text = re.sub(r"192\.0\.2\.(\d+)", rf"{lab.prefix}.\1", text)
-            text = re.sub(r"(?m)^gmt_repo: .*", f"gmt_repo: git://{lab.prefix}.2/gmt.git", text)
-            # The nodes' network cards (lab_mac), so that docs/wake.md can wake a machine.
-            card = f"02:00:0a:d5:{int(lab.prefix.rpartition('.')[2]):02x}"
-            for name in ("machine1", "machine2"):
-                mac = f'"{card}:{int(lab.addresses[name].rpartition(".")[2]):02x}"'
-                text = re.sub(rf"(?m)^( +){name}:$", rf"\g<0>\n\1  wake_target_mac: {mac}", text)
-            if file.name == "main.yml":
-                text += ours
-            # A node stands in for the computer that the reader sits at.
-            text = text.replace("ansible_connection: local", f"ansible_host: {lab.addresses['workstation']}")
-            # Nodes cannot limit containers, so the engine would be refused (molecule/cluster has it).
-            text = text.replace("machine_parts: [docker, quiet_os]", "machine_parts: []")
+        text = re.sub(r"192\.0\.2\.(\d+)", rf"{lab.prefix}.\1", text)
+        text = re.sub(r"(?m)^gmt_repo: .*", f"gmt_repo: git://{lab.prefix}.2/gmt.git", text)
+        # The nodes' network cards (lab_mac), so that docs/wake.md can wake a machine.
+        card = f"02:00:0a:d5:{int(lab.prefix.rpartition('.')[2]):02x}"
+        for name in ("machine1", "machine2"):
+            mac = f'"{card}:{int(lab.addresses[name].rpartition(".")[2]):02x}"'
+            text = re.sub(rf"(?m)^( +){name}:$", rf"\g<0>\n\1  wake_target_mac: {mac}", text)
+        if file.name == "main.yml":
+            text += ours
+        # A node stands in for the computer that the reader sits at.
+        text = text.replace("ansible_connection: local", f"ansible_host: {lab.addresses['workstation']}")
+        # Nodes cannot limit containers, so the engine would be refused (molecule/cluster has it).
+        text = text.replace("machine_parts: [docker, quiet_os]", "machine_parts: []")
         file.write_text(text, encoding="utf8")
 
 
@@ -369,15 +366,17 @@ def of_lab(*command: str) -> str:
     return done.stdout
 
 
-def make_lab(folder: Path, playbook: str) -> Lab:
-    """Make nodes, to which the readers have logged in once, so that the host keys are known."""
-    of_lab("ansible-playbook", *LAB_INVENTORIES, playbook)
+def make_lab(folder: Path) -> Lab:
+    """Make new nodes, to which the readers have logged in once, so that the host keys are known."""
+    of_lab("ansible-playbook", *LAB_INVENTORIES, "tests/lab/fresh.yml")
     shown = of_lab("ansible", *LAB_INVENTORIES, "all", "-m", "ansible.builtin.debug", "-a", "var=lab_address")
     addresses = dict(re.findall(r"^(\w+) \| SUCCESS.*?lab_address\W+([\d.]+)", shown, re.MULTILINE | re.DOTALL))
     known = folder / "known_hosts"
     with known.open("w", encoding="utf8") as file:
         subprocess.run(["ssh-keyscan", *addresses.values()], stdout=file, stderr=subprocess.DEVNULL, check=True)
-    return Lab(addresses, f"-o UserKnownHostsFile={known}", str(LAB_DIR / "id_ed25519"))
+    lab = Lab(addresses, f"-o UserKnownHostsFile={known}", str(LAB_DIR / "id_ed25519"))
+    (folder / "lab.json").write_text(json.dumps(asdict(lab)), encoding="utf8")
+    return lab
 
 
 def main() -> None:
@@ -395,7 +394,7 @@ def main() -> None:
     # In /tmp, for the path of a socket of ssh must be short.
     folder = args.kept or Path(tempfile.mkdtemp(prefix="greenlab-docs-", dir="/tmp"))
     try:
-        lab = make_lab(folder, "tests/lab/create.yml" if args.kept else "tests/lab/fresh.yml")
+        lab = Lab(**json.loads((folder / "lab.json").read_text("utf8"))) if args.kept else make_lab(folder)
         repository = folder / "repository" if args.kept else snapshot(folder / "repository")
         readers = [Reader(name, folder / name, lab, repository) for name in args.reader or READERS]
         threads = [threading.Thread(target=reader.read_all, args=[args.page]) for reader in readers]
