@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -141,7 +140,6 @@ def run() -> int:
     wire(node)
     Path(NODE_FILES).write_bytes(archive(files(node, Path("/etc/resolv.conf").read_text())))
     with subprocess.Popen(command(node), stdin=subprocess.DEVNULL) as emulator:
-        signal.signal(signal.SIGTERM, lambda *_: ask("system_powerdown"))
         return emulator.wait()
 
 
