@@ -294,9 +294,13 @@ class Reader:
         except Failed as error:
             self.why = str(error)
         finally:
-            if self.shell.poll() is None:
-                os.killpg(self.shell.pid, signal.SIGKILL)
-            self.shell.wait()
+            self.stop()
+
+    def stop(self) -> None:
+        """End the shell with all that it has started."""
+        if self.shell.poll() is None:
+            os.killpg(self.shell.pid, signal.SIGKILL)
+        self.shell.wait()
 
 
 def edit(files: list[str]) -> None:
@@ -393,16 +397,19 @@ def main() -> None:
         return
     # In /tmp, for the path of a socket of ssh must be short.
     folder = args.kept or Path(tempfile.mkdtemp(prefix="greenlab-docs-", dir="/tmp"))
+    readers: list[Reader] = []
     try:
         lab = Lab(**json.loads((folder / "lab.json").read_text("utf8"))) if args.kept else make_lab(folder)
         repository = folder / "repository" if args.kept else snapshot(folder / "repository")
         readers = [Reader(name, folder / name, lab, repository) for name in args.reader or READERS]
-        threads = [threading.Thread(target=reader.read_all, args=[args.page]) for reader in readers]
+        threads = [threading.Thread(target=reader.read_all, args=[args.page], daemon=True) for reader in readers]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     finally:
+        for reader in readers:
+            reader.stop()
         if args.keep or args.kept:
             print(f"The readers' homes are in {folder}.")
         else:
