@@ -20,7 +20,6 @@ pytestmark = pytest.mark.slow  # each test is a run of ansible-playbook or a fix
 COLLECTIONS = Path(next(iter(cluster.__path__))).parents[2]
 BIN = Path(sys.executable).parent
 INVENTORIES = Path(__file__).resolve().parents[2] / "inventories"
-PREFLIGHT = INVENTORIES.parent / "playbooks/preflight.yml"
 CHOICES = ["example", "single", "compile"]
 WRITTEN = {".gitignore", ".vault_password", "ansible.cfg", "inventory", "requirements.yml", "site.yml"}
 VAULT = "inventory/group_vars/all/vault.yml"
@@ -125,7 +124,6 @@ def test_a_playbook_runs_in_the_folder_without_an_option(made: Path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif("no_example" not in PREFLIGHT.read_text(encoding="utf8"), reason="preflight knows no examples yet")
 def test_preflight_names_what_is_to_fill_in(made: Path):
     done = run(made / "example", "ansible-playbook", "greenlab.cluster.preflight")
     assert done.returncode == 2
