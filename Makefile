@@ -47,7 +47,7 @@ power-cuts: tools ## cut a machine of the demo off in the middle of 20 jobs; non
 molecule: tools ## the stories on nodes (SCENARIO="cluster errors" for some)
 	@$(RUN) molecule $(addprefix --scenario=,$(SCENARIO))
 
-vm: tools ## the tests on an emulated computer, which has a kernel, a sleep and a docker of its own
+vm: tools ## the tests on an emulated computer, which has a kernel, a clock and a sleep of its own
 	@$(RUN) molecule --scenario=vm
 
 test: tools ## every check and every test
