@@ -47,7 +47,7 @@ def switch(node: dict) -> list[str]:
         return [
             "exec",
             name,
-            "/usr/local/lib/lab/vm.py",
+            "/usr/local/lib/lab/vm",
             "ask",
             "system_wakeup",
         ]  # refused by one that is not suspended

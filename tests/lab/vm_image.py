@@ -15,7 +15,7 @@ from pathlib import Path
 import image
 
 HERE = Path(__file__).resolve().parent / "vm"
-MOUNTED = ("vm.py", "internet")  # programs of the containers, in no image
+MOUNTED = ("vm", "vm.py", "internet")  # programs of the containers, in no image
 EMULATOR_SUITE = "trixie"
 BUSYBOX = "localhost/greenlab-busybox:latest"
 
@@ -31,7 +31,7 @@ def build(name: str, suite: str, files: dict[str, str], digest: str) -> None:
         tools = image.packages(files["emulator-packages"], EMULATOR_SUITE)
         image.bootstrap(work, EMULATOR_SUITE, tools, "root.tar", ["customize emulator"])
         labels = {image.HASH_LABEL: digest, "greenlab.image": f"vm-{suite}"}
-        image.podman_import(work / "root.tar", name, labels, 'CMD=["/usr/local/lib/lab/vm.py","run"]')
+        image.podman_import(work / "root.tar", name, labels, 'CMD=["/usr/local/lib/lab/vm","run"]')
         labels = {"greenlab.image": "busybox"}
         image.podman_import(work / "busybox.tar", BUSYBOX, labels, "ENV PATH=/bin", 'CMD=["sh"]')
 

@@ -92,7 +92,7 @@ def test_the_operator_owns_the_key_and_root_the_rest():
         ("exited", "container", ["start", "node"]),
         ("exited", "vm", ["start", "node"]),
         ("running", "container", []),
-        ("running", "vm", ["exec", "node", "/usr/local/lib/lab/vm.py", "ask", "system_wakeup"]),
+        ("running", "vm", ["exec", "node", "/usr/local/lib/lab/vm", "ask", "system_wakeup"]),
         ("created", "vm", []),
     ],
 )
@@ -106,7 +106,7 @@ def test_events_are_no_answer(tmp_path):
     heard = []
 
     def emulator(server: socket.socket) -> None:
-        connection, _ = server.accept()
+        connection, _address = server.accept()
         with connection, connection.makefile("rw") as lines:
             for said in ('{"QMP": {}}', '{"event": "SUSPEND"}'):
                 lines.write(said + "\n")

@@ -1,10 +1,9 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An emulated computer in a container: its mains, its power button and its network cards.
 
-``vm.py run`` is the container's first process: it ends when the computer is off, and killing it is a power cut.
-``vm.py ask COMMAND`` speaks to the emulator (QMP): system_powerdown, system_wakeup, query-status.
-``vm.py probe`` prints ``kvm`` where this computer's processor boots a guest, else ``tcg``.
+``vm run`` is the container's first process: it ends when the computer is off, and killing it is a power cut.
+``vm ask COMMAND`` speaks to the emulator (QMP): system_powerdown, system_wakeup, query-status.
+``vm probe`` prints ``kvm`` where this computer's processor boots a guest, else ``tcg``.
 
 LAB_NODE (JSON) says what computer: name, memory (MB), cpus, disk, accelerator, cards (card, mac, address; the first
 has the way out), gateway, hosts, key, time_server.
