@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ def test_with_limit_only_those_machines_are_registered(jobs_db: Any, tmp_path: P
     (tmp_path / "register.yml").write_text(
         playbook.replace("/var/run/postgresql", jobs_db.login["login_unix_socket"]), encoding="utf8"
     )
+
+    shutil.copy(ROOT / "playbooks/inventory.yml", tmp_path)
 
     def run(*limit: str) -> str:
         done = subprocess.run(
