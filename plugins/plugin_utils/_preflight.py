@@ -851,7 +851,7 @@ class Preflight:
                 of_part = isinstance(value.value, (list, tuple)) and wrong.startswith(("has ", "is empty"))
                 names_it = is_empty(value.value) or rule.kind == "networks" or of_part
                 self._add(host, name, wrong if names_it else f"= {self._show(name, value)} {wrong}")
-            elif rule.covers:
+            elif rule.covers and isinstance(value.value, list):
                 self._covering[host] = (name, rule, value, variables.origin(name))
             if rule.unique and not is_empty(value.value):
                 same = self._seen.setdefault((group.name, name), {}).setdefault(identity(value.value, rule), {})
