@@ -207,7 +207,7 @@ def idle() -> None:
     if verb:
         subprocess.run(["sync"], check=True)
         time.sleep(BEFORE_SHUTDOWN)
-        systemctl(verb)  # after a suspend it is here that the machine wakes up
+        systemctl(verb)  # a machine that slept wakes up here
     time.sleep(client_config()["sleep_time_no_job"])
 
 
