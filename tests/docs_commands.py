@@ -306,6 +306,8 @@ class Reader:
 def edit(files: list[str]) -> None:
     """Be $EDITOR: write into an inventory what an operator of the lab would."""
     lab = Lab(**json.loads(os.environ["GREENLAB_DOCS_LAB"]))
+    # As in inventories/lab: a node sees the memory of this computer, most of which may be taken by others.
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
     ours = f"""
 # Of the lab.
 ansible_user: operator
@@ -315,6 +317,7 @@ gmt_submodules: []
 gmt_client_sleep_time: 5
 verify_skip: [docker_daemon, steal_time, guest_time]
 verify_fail_on: error
+gmt_host_reserved_memory: {memory}
 """
     for file in map(Path, files):
         text = file.read_text(encoding="utf8")
