@@ -194,7 +194,7 @@ class Step:
 
 
 RESULTS: dict[str, Count] = {}
-DOCS = Step("docs-commands", [sys.executable, "tests/docs_commands.py"], count_docs, lab=f"{LAB}-docs", row=len(ROWS))
+DOCS = Step("docs-commands", [sys.executable, "tests/docs_commands.py"], count_docs, lab=f"{LAB}-docs", row=1)
 COVERAGE = Step("coverage", ["sh", "-c", "coverage combine --quiet && coverage report"], count_coverage)
 
 
@@ -312,7 +312,8 @@ def main() -> None:
     if on_nodes:
         print("Telling the stories on nodes, which takes many minutes", flush=True)
         on_nodes[0].run()
-        told = [list(row) for _lab, row in itertools.groupby(on_nodes[1:], key=lambda step: step.row)]
+        by_row = sorted(on_nodes[1:], key=lambda step: step.row)
+        told = [list(row) for _number, row in itertools.groupby(by_row, key=lambda step: step.row)]
         with ThreadPoolExecutor(max_workers=max(len(told), 1)) as pool:
             list(pool.map(tell, told))
 
