@@ -44,13 +44,8 @@ def switch(node: dict) -> list[str]:
     if node["State"] == "exited":
         return ["start", name]
     if node["State"] == "running" and node["Labels"].get("greenlab.kind") == "vm":
-        return [
-            "exec",
-            name,
-            "/usr/local/lib/lab/vm",
-            "ask",
-            "system_wakeup",
-        ]  # refused by one that is not suspended
+        # Refused by one that is not suspended.
+        return ["exec", name, "/usr/local/lib/lab/vm", "ask", "system_wakeup"]
     return []
 
 
