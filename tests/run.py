@@ -127,11 +127,10 @@ def reason(log: str) -> list[str]:
     if tests := [line for line in lines if line.startswith(("FAILED ", "ERROR ")) and "::" in line]:
         return tests[:40]
     heads = [at for at, line in enumerate(lines) if line.startswith(("TASK [", "PLAY "))]
-    for at in reversed(range(len(lines))):
-        if lines[at].startswith(("fatal: ", "failed: ")):
-            begin = max((head for head in heads if head < at), default=at)
-            return lines[begin : min((head for head in heads if head > at), default=len(lines))][:60]
-    return lines[-20:]
+    sections = [lines[begin:end] for begin, end in itertools.pairwise([*heads, len(lines)])]
+    failed = [part for part in sections if any(line.startswith(("fatal: ", "failed: ")) for line in part)]
+    # A host that failed leaves the others without it: what fails last may be only what comes of it.
+    return [line for part in failed[-3:] for line in part[:60]] or lines[-20:]
 
 
 def last(log: str, part: str) -> str:
