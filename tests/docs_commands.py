@@ -329,11 +329,13 @@ gmt_host_reserved_memory: {memory}
             mac = f'"{card}:{int(lab.addresses[name].rpartition(".")[2]):02x}"'
             text = re.sub(rf"(?m)^( +){name}:$", rf"\g<0>\n\1  wake_target_mac: {mac}", text)
         if file.name == "main.yml":
-            text += ours
+            # Nodes cannot limit containers, so docker would be refused (molecule/cluster has it). quiet_os takes a
+            # minute, so only the single machine gets it.
+            single = "workstation" in (file.parents[2] / "hosts.yml").read_text(encoding="utf8")
+            parts = "[quiet_os]" if single else "[]"
+            text = text.replace("machine_parts: [docker, quiet_os]", f"machine_parts: {parts}") + ours
         # A node stands in for the computer that the reader sits at.
         text = text.replace("ansible_connection: local", f"ansible_host: {lab.addresses['workstation']}")
-        # Nodes cannot limit containers, so the engine would be refused (molecule/cluster has it).
-        text = text.replace("machine_parts: [docker, quiet_os]", "machine_parts: []")
         file.write_text(text, encoding="utf8")
 
 
