@@ -15,6 +15,7 @@ _ARGUMENTS: dict[str, t.Any] = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "id_variable": {"type": "str", "default": "gmt_machine_id"},
     "roles": {"type": "list", "elements": "str", "required": True},
+    "roles_variable": {"type": "str"},
     "built": {"type": "list", "elements": "dict", "default": []},
     "also": {"type": "list", "elements": "str", "default": []},
     "branches": {"type": "list", "elements": "dict", "default": []},
@@ -48,8 +49,11 @@ class ActionModule(ActionBase):
             branch = _build.branch_of(of_host)
             branches.update([branch] if branch else [])
             commit = commits.get(branch, "") if branch else None
+            name = arguments["roles_variable"]
+            own = of_host.read(name).value or [] if name and name in of_host else []
+            roles = [*arguments["roles"], *own]
             parts = {
-                **_build.parts(of_host, arguments["roles"], arguments["also"], arguments["ignore"], commit),
+                **_build.parts(of_host, roles, arguments["also"], arguments["ignore"], commit),
                 **more,
                 **_build.contents(of_host, arguments["files"]),
             }

@@ -11,9 +11,9 @@ module: build_plan
 short_description: Tell which machines would change if they were built again, without asking them
 version_added: 0.1.0
 description:
-  - Computes for each host a hash of each variable of the roles and one of all roles and plugins of this collection, and
-    compares them with those of its last build, see M(greenlab.cluster.gmt_build). When all are equal, building it again
-    changes nothing but what somebody has changed on the machine by hand.
+  - Computes for each host a hash of each variable of its roles and one of each role, with the roles and plugins that it
+    uses, and compares them with those of its last build, see M(greenlab.cluster.gmt_build). When all are equal,
+    building it again changes nothing but what somebody has changed on the machine by hand.
   - Runs once for all hosts, on the controller, and contacts no host.
   - Values are read as the inventory gives them to the host, C(--extra-vars) among them. Variables that a play sets are
     not seen. A value that comes from facts of the host does not count.
@@ -35,6 +35,9 @@ options:
     type: list
     elements: str
     required: true
+  roles_variable:
+    description: Name of a variable of a host, the list of further roles that count for it.
+    type: str
   built:
     description: The C(machines) that M(greenlab.cluster.gmt_build) returns. A host that is not among them would change.
     type: list
@@ -103,13 +106,14 @@ hosts:
       description: A hash in hex for each name.
       type: dict
     changes:
-      description: Names of variables, V(collection) for the roles themselves, or V(everything) when nothing is known.
+      description:
+        - Names of variables, C(role) and a role's name for the role itself, or V(everything) when nothing is known.
       type: list
       elements: str
   sample:
     machine1:
       id: 1
-      parts: {"collection": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
+      parts: {"role gmt": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
       fingerprint: 0b9f6c1d5a7e4f23
       changes: [gmt_release]
 different:

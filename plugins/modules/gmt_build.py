@@ -95,7 +95,7 @@ machines:
       type: str
   sample:
     - id: 1
-      parts: {"collection": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
+      parts: {"role gmt": "8c7d1f0a52d94e0c", "gmt_release": "5f3a0c9d4be6a1b2"}
       built_at: "2026-11-21T23:18:05.123456+00:00"
 """
 

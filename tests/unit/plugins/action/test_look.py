@@ -97,4 +97,4 @@ def test_all_are_worked_on_when_that_is_wanted(db: Any, tmp_path: Path):
     gmt_build.run(db.options(gmt_build.argument_spec(), machines=built))
     assert site(db, tmp_path)["work"] == []
     assert site(db, tmp_path, site_full=True, site_look=True)["work"] == NAMES
-    assert site(db, tmp_path, machine_parts=["docker"])["local"]["hosts"]["two"]["changes"] == ["machine_parts"]
+    assert site(db, tmp_path, machine_parts=["docker"])["local"]["hosts"]["two"]["changes"] == ["machine_parts", "role docker"]

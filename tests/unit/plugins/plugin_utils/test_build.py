@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def of(*also: str, branch: str | None = None, **values: Any) -> dict[str, str]:
 
 
 def test_each_option_of_the_roles_counts_and_nothing_else():
-    assert set(of()) == {"collection", "gmt_release", "gmt_db_password", "gmt_config"}
+    assert set(of()) == {"role gmt", "gmt_release", "gmt_db_password", "gmt_config"}
     assert of(lab_prefix="10.2") == of()
     assert changes(of(gmt_release="v4.0", gmt_dir="/opt/x"), of()) == ["gmt_dir", "gmt_release"]
     assert changes(of(), of(gmt_dir="/opt/x")) == ["gmt_dir"]
@@ -111,20 +113,62 @@ def test_a_secret_is_as_hard_to_guess_as_scrypt_makes_it(monkeypatch: pytest.Mon
     assert any(options["n"] == 2**14 and name.encode() in options["salt"] for options in asked)
 
 
-def test_the_collection_counts_by_what_has_an_effect(tmp_path: Path):
-    task = tmp_path / "roles/gmt/tasks/main.yml"
-    for file in (task, tmp_path / "roles/gmt/README.md", tmp_path / "plugins/modules/__pycache__/x.pyc"):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("one")
+@pytest.fixture
+def collection(tmp_path: Path) -> Iterator[Path]:
+    """A small collection: role one uses a module, a filter and role two; role three and a module are used by none."""
+    texts = {
+        "roles/one/tasks/main.yml": '- greenlab.cluster.worker: {x: "{{ 1 | greenlab.cluster.halve }}"}',
+        "roles/one/meta/main.yml": "dependencies: [greenlab.cluster.two]",
+        "roles/one/README.md": "greenlab.cluster.three",
+        "roles/two/templates/a.j2": "{{ lookup('file', '../../plugins/module_utils/_deep.py') }}",
+        "roles/three/tasks/main.yml": "[]",
+        "plugins/modules/worker.py": "from ..module_utils._direct import x  # see greenlab.cluster.three",
+        "plugins/action/worker.py": "",
+        "plugins/filter/halve.py": "",
+        "plugins/module_utils/_direct.py": "from ..module_utils import _indirect",
+        "plugins/module_utils/_indirect.py": "",
+        "plugins/module_utils/_deep.py": "",
+        "plugins/module_utils/_unused.py": "",
+        "plugins/modules/unused.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    yield tmp_path
+    _build.of_role.cache_clear()
+    _build.files_of_role.cache_clear()
 
-    def now() -> str:
-        _build.of_collection.cache_clear()
-        return _build.of_collection(tmp_path)
 
-    before = now()
-    (tmp_path / "roles/gmt/README.md").write_text("two")
-    (tmp_path / "plugins/modules/__pycache__/x.pyc").write_text("two")
-    assert now() == before
-    task.write_text("two")
-    assert now() != before
-    _build.of_collection.cache_clear()
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("roles/one/tasks/main.yml", True),
+        ("roles/two/templates/a.j2", True),
+        ("plugins/modules/worker.py", True),
+        ("plugins/action/worker.py", True),
+        ("plugins/filter/halve.py", True),
+        ("plugins/module_utils/_direct.py", True),
+        ("plugins/module_utils/_indirect.py", True),
+        ("plugins/module_utils/_deep.py", True),
+        ("roles/one/README.md", False),
+        ("roles/three/tasks/main.yml", False),
+        ("plugins/modules/unused.py", False),
+        ("plugins/module_utils/_unused.py", False),
+    ],
+)
+def test_a_role_counts_with_what_it_uses_and_nothing_else(collection: Path, file: str, counts: bool):
+    before = _build.of_role("one", collection)
+    with (collection / file).open("a") as changed:
+        changed.write("\n# changed")
+    _build.of_role.cache_clear()
+    assert (_build.of_role("one", collection) != before) == counts
+
+
+def test_each_role_counts_with_the_plugins_that_it_calls():
+    """By the names as Ansible resolves them: in the tasks of a role, the keys of a task."""
+    for folder in sorted((_build.COLLECTION_ROOT / "roles").iterdir()):
+        files = _build.files_of_role(folder.name)
+        assert set(files) >= {path for path in (folder / "tasks").iterdir() if path.is_file()}
+        for task_file in (folder / "tasks").rglob("*.yml"):
+            called = set(re.findall(r"^ *(?:- )?greenlab\.cluster\.(\w+):", task_file.read_text(), re.MULTILINE))
+            assert called <= {path.stem for path in files if path.parent.name == "modules"}, task_file
