@@ -40,6 +40,7 @@ class ActionModule(ActionBase):
         built = {row["id"]: row["parts"] for row in arguments["built"]}
         asked = [(row["repo"], row["version"]) for row in arguments["branches"]]
         commits = dict(zip(asked, arguments["commits"]))
+        unknown = [f"{version} of {repo}" for (repo, version), commit in commits.items() if not commit]
         variables = _variables.of_hosts(task_vars or {}, self._templar)
         more = {name: _build.hash_of(name, value) for name, value in arguments["more"].items()}
         plan: dict[str, t.Any] = {}
@@ -48,21 +49,23 @@ class ActionModule(ActionBase):
             of_host = variables(host)
             branch = _build.branch_of(of_host)
             branches.update([branch] if branch else [])
-            commit = commits.get(branch, "") if branch else None
             name = arguments["roles_variable"]
             own = of_host.read(name).value or [] if name and name in of_host else []
             roles = [*arguments["roles"], *own]
             parts = {
-                **_build.parts(of_host, roles, arguments["also"], arguments["ignore"], commit),
+                **_build.parts(of_host, roles, arguments["also"], arguments["ignore"], commits.get(branch) or None),
                 **more,
                 **_build.contents(of_host, arguments["files"]),
             }
             number = of_host.read(arguments["id_variable"]) if arguments["id_variable"] in of_host else None
+            known = built.get(number.value if number else None)
+            if branch and "branch" not in parts and known and "branch" in known:
+                parts["branch"] = known["branch"]  # a git server that does not answer has changed nothing
             plan[host] = {
                 "id": number.value if number else None,
                 "parts": parts,
                 "fingerprint": _build.fingerprint(parts),
-                "changes": _build.changes(parts, built.get(number.value if number else None)),
+                "changes": _build.changes(parts, known),
             }
         result.update(
             changed=False,
@@ -71,4 +74,9 @@ class ActionModule(ActionBase):
             unchanged=[host for host, of_it in plan.items() if not of_it["changes"]],
             branches=[{"repo": repo, "version": version} for repo, version in sorted(branches)],
         )
+        if unknown:
+            result["warnings"] = [
+                f"No commit could be read for {', '.join(unknown)}. Whether it has moved is not known, so it counts as"
+                " it was. Correct gmt_repo or gmt_version, or run the playbook again when the git server answers."
+            ]
         return result

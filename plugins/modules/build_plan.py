@@ -54,7 +54,10 @@ options:
     elements: dict
     default: []
   commits:
-    description: What each of O(branches) stands for now, in their order. It counts for the hosts that track the branch.
+    description:
+      - What each of O(branches) stands for now, in their order. It counts for the hosts that track the branch.
+      - An empty one is not known, because the git server did not answer or has no such branch. Such a branch counts as
+        at the last build, and a warning names it.
     type: list
     elements: str
     default: []

@@ -97,4 +97,38 @@ def test_all_are_worked_on_when_that_is_wanted(db: Any, tmp_path: Path):
     gmt_build.run(db.options(gmt_build.argument_spec(), machines=built))
     assert site(db, tmp_path)["work"] == []
     assert site(db, tmp_path, site_full=True, site_look=True)["work"] == NAMES
-    assert site(db, tmp_path, machine_parts=["docker"])["local"]["hosts"]["two"]["changes"] == ["machine_parts", "role docker"]
+    assert site(db, tmp_path, machine_parts=["docker"])["local"]["hosts"]["two"]["changes"] == [
+        "machine_parts",
+        "role docker",
+    ]
+
+
+def test_a_git_server_that_cannot_be_read_changes_no_machine(db: Any, tmp_path: Path):
+    repo = tmp_path / "gmt.git"
+    git = ["git", "-c", "user.name=ada", "-c", "user.email=ada@example.org", "-C", repo]
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=main", repo], check=True)
+
+    def commit() -> None:
+        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=more"], check=True)
+
+    def work(**variables: Any) -> Any:
+        return site(db, tmp_path, gmt_repo=str(repo), gmt_version="main", **variables)["work"]
+
+    commit()
+    built = site(db, tmp_path, gmt_repo=str(repo), gmt_version="main")["local"]["hosts"]
+    rows = [{"id": one["id"], "parts": one["parts"]} for one in built.values()]
+    gmt_build.run(db.options(gmt_build.argument_spec(), machines=rows))
+    assert work() == []
+    repo.rename(tmp_path / "moved.git")
+    assert work() == []
+    (tmp_path / "moved.git").rename(repo)
+    commit()
+    assert work() == NAMES
+
+
+def test_each_clone_has_an_end():
+    for file in ROOT.glob("roles/*/tasks/*.yml"):
+        for task in yaml.safe_load(file.read_text()) or []:
+            argv = task.get("ansible.builtin.command", {}).get("argv", [])
+            if "ansible.builtin.git" in task or ("git" in argv and "submodule" in argv):
+                assert task.get("timeout"), f"{file}: {task['name']}"
