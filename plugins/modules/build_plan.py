@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Computes for each host a hash of each variable of its roles and one of each role, with the roles and plugins that it
     uses, and compares them with those of its last build, see M(greenlab.cluster.gmt_build). When all are equal,
-    building it again changes nothing but what somebody has changed on the machine by hand.
+    building it again changes nothing but what has drifted on the machine.
   - Runs once for all hosts, on the controller, and contacts no host.
   - Values are read as the inventory gives them to the host, C(--extra-vars) among them. Variables that a play sets are
     not seen. A value that comes from facts of the host does not count.
